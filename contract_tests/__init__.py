@@ -1,0 +1,1 @@
+"""The container's half: what an inference container owes Amazon SageMaker, one check per clause."""

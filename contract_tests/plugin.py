@@ -1,0 +1,263 @@
+"""The pytest plugin: options, fixtures, and how an outcome becomes a verdict.
+
+Owns: everything that only pytest knows. Must not know: Docker, what any check checks. It is
+registered for every pytest run of an environment that has byoc installed, so at import it loads
+nothing heavy, and without checks among the collected tests it does nothing at all.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from contract_tests.check import Check
+    from contract_tests.run import Run
+    from contract_tests.settings import Payload, Settings
+    from contract_tests.target import Subject, Target
+    from emulator.limits import Limits
+
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+DESELECTED: pytest.StashKey[list[str]] = pytest.StashKey()
+NOTHING_CHECKED = 5
+VERDICT = "byoc_verdict"  # the attribute of a pytest report that carries it
+
+APPEND: dict[str, Any] = {"action": "append"}
+FLAG: dict[str, Any] = {"action": "store_true"}
+
+OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("--image", APPEND, "the image under test, as the engine knows it; may repeat"),
+    ("--profile", {}, "whose limits and levels: serverless (default) or realtime"),
+    ("--memory", {}, "MB, as ServerlessConfig.MemorySizeInMB: 1024, 2048 (default) ... 6144"),
+    ("--payload", APPEND, "FILE or FILE;type=T: a request your model answers; may repeat"),
+    ("--model-data", {}, "a directory or model.tar.gz for /opt/ml/model, mounted read-only"),
+    ("--env", APPEND, "NAME=VALUE for the container; may repeat"),
+    ("--platform", {}, "what AWS would run: linux/amd64 (default) or linux/arm64"),
+    ("--engine", {}, "the container engine: docker (default)"),
+    ("--startup-seconds", {}, "wait this long for the first 200, not the platform's window"),
+    ("--slow", FLAG, "also the checks that really wait for 60-second limits"),
+    ("--report-json", {}, "write the report here, as JSON (schema 1)"),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("byoc", "SageMaker container contract (byoc)")
+    for name, settings, text in OPTIONS:
+        group.addoption(name, dest=_dest(name), default=None, help=text, **settings)
+    # --strict is pytest's own option too; it is read from the command line in `_settings`.
+
+
+def _dest(option: str) -> str:
+    return "byoc_" + option.removeprefix("--").replace("-", "_")
+
+
+def _settings(config: pytest.Config) -> Settings:
+    from contract_tests.settings import gather
+    from emulator.errors import Usage
+
+    given: dict[str, Any] = {
+        name.removeprefix("--"): config.getoption(_dest(name)) for name, _, _ in OPTIONS
+    }
+    given["strict"] = "--strict" in config.invocation_params.args
+    try:
+        return gather(given, os.environ, config.invocation_params.dir)
+    except Usage as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Wrong options are told before anything is collected; a run without them is none of ours.
+    if any(config.getoption(_dest(name)) for name, _, _ in OPTIONS):
+        _settings(config)
+
+
+def _check_of(item: pytest.Item) -> Check | None:
+    function = getattr(item, "function", None)
+    if function is None or not hasattr(function, "__byoc_check__"):
+        return None
+    from contract_tests.check import declared
+
+    return declared(function)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if not hasattr(metafunc.function, "__byoc_check__"):
+        return
+    # Without an image the catalogue can still be listed; a run says what is missing.
+    images = _settings(metafunc.config).image or ("NO-IMAGE",)
+    metafunc.parametrize("target", images, indirect=True, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mine = [item for item in items if _check_of(item) is not None]
+    stray = [
+        item.nodeid
+        for item in items
+        if _check_of(item) is None and (item.module.__name__ or "").startswith("contract_tests.")  # type: ignore[attr-defined]
+    ]
+    if stray:
+        raise pytest.UsageError(f"tests of contract_tests without @check: {', '.join(stray)}")
+    if not mine:
+        return
+    from contract_tests.run import Run, running_order
+
+    others = [item for item in items if _check_of(item) is None]
+    items[:] = [*running_order(mine, _check_of), *others]
+    if not config.option.collectonly:
+        config.stash[RUN] = Run(_settings(config))
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if (check := _check_of(item)) is not None:
+            item.config.stash.setdefault(DESELECTED, []).append(check.id)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    run = session.config.stash.get(RUN, None)
+    if run is None or session.config.option.collectonly or session.testsfailed:
+        return None
+    from emulator.engines import EngineUnavailable, ImageNotFound
+    from emulator.errors import Usage
+
+    # A cancelled CI job sends SIGTERM: it must clean up like Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        run.open()
+    except (Usage, ImageNotFound) as error:
+        raise pytest.UsageError(str(error)) from error
+    except EngineUnavailable as error:
+        run.aborted = str(error)
+        return True  # nothing is run, and nothing is said about the image
+    return None
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    """The image under test."""
+    run = request.config.stash[RUN]
+    found = run.target(request.param)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def start(target: Target) -> Subject:
+    """The first start of the image, ready or not. Blocked when the engine could not start it."""
+    from contract_tests.check import Blocked
+
+    if target.first is None:
+        raise Blocked(f"the engine cannot start the image: {target.refused}")
+    return target.first
+
+
+@pytest.fixture
+def container(target: Target) -> Subject:
+    """A container that is ready, shared between checks."""
+    return target.container()
+
+
+@pytest.fixture
+def payloads(target: Target) -> tuple[Payload, ...]:
+    """The requests that the user says are good; at least one."""
+    return target.settings.payload
+
+
+@pytest.fixture
+def limits(target: Target) -> Limits:
+    """The platform's numbers, as this run takes them."""
+    return target.limits
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    check = _check_of(item)
+    if check is None:
+        return
+    run = item.config.stash[RUN]
+    run.judge_needs(check, item.callspec.params["target"])  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    check = _check_of(item)
+    run = item.config.stash.get(RUN, None)
+    if check is None or run is None:
+        return report
+    image = item.callspec.params["target"]  # type: ignore[attr-defined]
+    error = call.excinfo.value if call.excinfo is not None else None
+    judged = run.judge(check, image, when=call.when, error=error, seconds=call.duration)
+    if judged is None:
+        return report
+    result, text = judged
+    report.outcome = {
+        "fail": "failed",
+        "error": "failed",
+        "skip": "skipped",
+        "blocked": "skipped",
+    }.get(result.verdict, "passed")  # type: ignore[assignment]
+    if result.verdict == "fail":
+        report.longrepr = text
+    elif result.verdict in {"skip", "blocked"}:
+        report.longrepr = (str(item.path), item.reportinfo()[1] or 0, result.reason)
+    elif result.verdict == "warn":
+        report.longrepr = None
+    setattr(report, VERDICT, result.verdict)
+    report.user_properties += [
+        ("id", result.id),
+        ("level", result.level),
+        ("source", f"{result.source} {result.link}"),
+        ("verdict", result.verdict),
+    ]
+    return report
+
+
+def _deselected(config: pytest.Config) -> list[str]:
+    return config.stash.get(DESELECTED, [])
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    verdict = getattr(report, VERDICT, None)
+    if verdict == "warn":
+        return "warned", "w", "WARN"
+    if verdict == "blocked":
+        return "blocked", "b", "BLOCKED"
+    if verdict == "error":
+        return "error", "E", "ERROR"
+    return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    run = session.config.stash.get(RUN, None)
+    if run is None:
+        return
+    run.close()
+    own = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
+    if exitstatus in own:
+        others_failed = session.testsfailed > run.failed
+        code = run.exit_code
+        session.exitstatus = 1 if others_failed and code in (0, NOTHING_CHECKED) else code
+    run.write_reports(_deselected(session.config))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
+    from contract_tests.terminal import write
+
+    write(terminalreporter, run, _deselected(config))

@@ -1,0 +1,191 @@
+"""What a run found, as values, and their two forms: a table for people, JSON for machines.
+
+Owns: `Result`, `Report`, the failure's text, the table, schema 1 of the JSON. Must not know:
+pytest, containers. The JSON form is authoritative; other forms are rendered from it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from contract_tests.check import Level, Verdict
+
+SCHEMA = 1
+WIDTH = 100
+LOG_LINES = 20
+
+CHAPTERS = (
+    "image",
+    "startup",
+    "ping",
+    "invocations",
+    "payloads",
+    "filesystem",
+    "resources",
+    "logs",
+    "shutdown",
+)
+"""In the order in which they run: cheap and static first, what ends the container last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One check's outcome. Field order and names are those of the JSON form."""
+
+    id: str
+    chapter: str
+    level: str
+    verdict: str
+    clause: str
+    source: str
+    evidence: str
+    seconds: float
+    expected: str = ""
+    actual: str = ""
+    aws_shows: str = ""
+    fix: str = ""
+    link: str = ""
+    reproduce: str = ""
+    log_tail: str = ""
+    reason: str = ""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Result:
+        return cls(**{field.name: value[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One image's run."""
+
+    tool_version: str
+    image: Mapping[str, Any]
+    profile: str
+    limits: Mapping[str, Any]
+    engine: Mapping[str, str]
+    started: str
+    seconds: float
+    checks: Sequence[Result]
+    unselected_musts: Sequence[str] = ()  # MUST checks that were deselected
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found = Counter(result.verdict for result in self.checks)
+        return {verdict.value: found.get(verdict.value, 0) for verdict in Verdict}
+
+    @property
+    def result(self) -> str:
+        """`failure` and `error` speak for themselves; `partial` means that a MUST was skipped,
+        deselected or blocked: nothing is green by silence.
+        """
+        counts = self.counts
+        if counts["error"]:
+            return "error"
+        if counts["fail"]:
+            return "failure"
+        unjudged = {Verdict.SKIP.value, Verdict.BLOCKED.value}
+        missing = any(r.level == Level.MUST.value and r.verdict in unjudged for r in self.checks)
+        return "partial" if missing or self.unselected_musts else "success"
+
+    @property
+    def exit_code(self) -> int:
+        """0 every MUST judged holds; 1 one does not; 2 harness or engine; 5 nothing was judged."""
+        counts = self.counts
+        if counts["error"]:
+            return 2
+        if counts["fail"]:
+            return 1
+        return 0 if counts["pass"] + counts["warn"] else 5
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "tool": {"name": "byoc", "version": self.tool_version},
+            "image": dict(self.image),
+            "profile": self.profile,
+            "limits": dict(self.limits),
+            "engine": dict(self.engine),
+            "result": self.result,
+            "counts": self.counts,
+            "started": self.started,
+            "seconds": round(self.seconds, 3),
+            "checks": [asdict(result) for result in self.checks],
+        }
+
+
+def failure_text(result: Result, again: str) -> str:
+    """Everything that a stranger needs to act on it."""
+    rows = [
+        ("clause", result.clause),
+        ("expected", result.expected),
+        ("actual", result.actual),
+        ("on AWS", result.aws_shows),
+        ("fix", result.fix),
+        ("source", f"{result.source} ({result.evidence})"),
+        ("link", result.link),
+    ]
+    lines = [f"{result.verdict.upper()}  {result.id}  ({result.level})", ""]
+    for name, text in rows:
+        if text:
+            lines += _row(name, text)
+    # Commands stay on one line each, so that they can be copied.
+    commands = [*result.reproduce.splitlines(), again]
+    for index, command in enumerate(commands):
+        lines.append(f"  {'repeat' if index == 0 else '':<10}{command}")
+    if result.log_tail:
+        lines.append(f"  {'log':<10}the container's last lines:")
+        lines += [f"  {'':<10}| {line}" for line in result.log_tail.splitlines()[-LOG_LINES:]]
+    return "\n".join(lines)
+
+
+def _row(name: str, text: str) -> list[str]:
+    wrapped: list[str] = []
+    for paragraph in text.splitlines():
+        wrapped += textwrap.wrap(
+            paragraph, WIDTH - 12, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return [f"  {name if i == 0 else '':<10}{line}" for i, line in enumerate(wrapped)]
+
+
+def table(report: Report) -> list[tuple[str, str | None]]:
+    """The lines of the summary, each with the verdict that colours it (None: plain)."""
+    lines: list[tuple[str, str | None]] = []
+    chapter = ""
+    width = max((len(result.id) for result in report.checks), default=0)
+    for result in ordered(report.checks):
+        if result.chapter != chapter:
+            chapter = result.chapter
+            lines.append((chapter, None))
+        said = result.actual or result.reason if result.verdict != "pass" else result.clause
+        text = f"  {result.verdict:<8}{result.level:<7}{result.id:<{width + 2}}"
+        lines.append((text + _short(said, WIDTH - len(text)), result.verdict))
+    return lines
+
+
+def _short(text: str, width: int) -> str:
+    return textwrap.shorten(text, max(width, 20), placeholder=" …")
+
+
+def ordered(results: Iterable[Result]) -> list[Result]:
+    """By chapter, in the order of running within one."""
+    return sorted(results, key=lambda result: CHAPTERS.index(result.chapter))
+
+
+def last_line(report: Report) -> str:
+    """The verdict on the image in one line."""
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
+    musts = [r.id for r in report.checks if r.verdict == "fail"]
+    because = f": {', '.join(musts)}" if musts else ""
+    if report.result == "partial":
+        unjudged = [
+            r.id
+            for r in report.checks
+            if r.level == Level.MUST.value and r.verdict in {"skip", "blocked"}
+        ]
+        missing = [*unjudged, *report.unselected_musts]
+        because = f": {len(missing)} MUST not judged ({_short(', '.join(missing), 60)})"
+    return f"{report.result}{because} — {counts} in {report.seconds:.1f} s"

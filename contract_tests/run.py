@@ -1,0 +1,307 @@
+"""One run of the suite: the engine, the targets, the results. Independent of pytest.
+
+Owns: opening and closing what a run needs, and judging an outcome. Must not know: pytest's
+reports, how results are printed. Everything that `pytest contract_tests` does goes through here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from contract_tests.check import (
+    PAYLOAD,
+    Advice,
+    Blocked,
+    Check,
+    ContractViolation,
+    Level,
+    NotApplicable,
+    Verdict,
+)
+from contract_tests.report import CHAPTERS, Report, Result, failure_text
+from contract_tests.settings import Settings
+from contract_tests.target import Target
+from emulator import __version__
+from emulator.clock import Clock, SystemClock, wall_clock
+from emulator.engines import Capability, Engine, EngineUnavailable, ImageInfo
+from emulator.errors import Usage
+from emulator.http import AiohttpHttp, Http
+
+Item = TypeVar("Item")
+
+
+def running_order(items: Iterable[Item], check_of: Callable[[Item], Check | None]) -> list[Item]:
+    """By chapter; within one as written. Stable, so images stay in the order given."""
+
+    def chapter(item: Item) -> int:
+        check = check_of(item)
+        return CHAPTERS.index(check.chapter) if check is not None else len(CHAPTERS)
+
+    return sorted(items, key=chapter)
+
+
+class Run:
+    """Opened once, closed once. Results are kept per image."""
+
+    def __init__(self, settings: Settings, *, engine: Engine | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        self.aborted: str | None = None  # why nothing could be run
+        self.swept: list[str] = []
+        self.results: dict[str, list[Result]] = {}
+        self.engine_version = ""
+        self._given_engine = engine
+        self._engine: Engine | None = None
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
+        self._http: Http | None = None
+        self._images: dict[str, ImageInfo] = {}
+        self._targets: dict[str, Target] = {}
+        self._started = wall_clock()
+        self._began = self.clock.now()
+        self._spent: dict[str, float] = {}
+
+    def open(self) -> None:
+        """Connects, clears what killed runs left, and looks the images up.
+
+        Raises Usage, ImageNotFound, EngineUnavailable; then nothing is left open.
+        """
+        if not self.settings.image:
+            raise Usage(
+                "No image was named. Name the one to check: pytest contract_tests --image"
+                " myimage:latest (or BYOC_IMAGE, or image = ... under [tool.byoc] in"
+                " pyproject.toml)."
+            )
+        source = self.settings.model_data
+        if source is not None and not source.exists():
+            raise Usage(
+                f"--model-data {source} does not exist. Give a directory, or a model.tar.gz, with"
+                " what your container expects in /opt/ml/model."
+            )
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self._portal = self._stack.enter_context(start_blocking_portal())
+        self._engine = self._given_engine or _docker_engine()
+        self._stack.callback(self._portal.call, self._engine.close)
+        self._http = AiohttpHttp(self.clock)
+        self._stack.callback(self._portal.call, self._http.close)
+        if reason := self._portal.call(self._engine.unavailable):
+            raise EngineUnavailable(reason)
+        self.engine_version = self._portal.call(self._engine.version)
+        self.swept = self._portal.call(self._engine.sweep)
+        for reference in self.settings.image:
+            self._images[reference] = self._portal.call(self._engine.image, reference)
+            target = self.target(reference)
+            self._stack.callback(target.close)
+            _ = target.model_dir  # an archive that cannot be unpacked is told now
+
+    def target(self, reference: str) -> Target:
+        """The target of an image, made once."""
+        assert self._engine is not None
+        assert self._http is not None
+        assert self._portal is not None
+        if reference not in self._targets:
+            self._targets[reference] = Target(
+                self._images[reference],
+                self.settings,
+                engine=self._engine,
+                http=self._http,
+                clock=self.clock,
+                portal=self._portal,
+            )
+        return self._targets[reference]
+
+    def close(self) -> None:
+        """Stops everything. May be called twice."""
+        self._stack.close()
+
+    # -- judging ------------------------------------------------------------------------------
+
+    def verdicts(self, image: str) -> Mapping[str, str]:
+        return {result.id: result.verdict for result in self.results.get(image, [])}
+
+    def judge_needs(self, check: Check, image: str) -> None:
+        """Raises Blocked or NotApplicable when the check cannot or need not be run.
+
+        A need blocks only when it is known not to hold: `-k one-check` runs alone.
+        """
+        known = self.verdicts(image)
+        broken = [n for n in check.needs if known.get(n) in {"fail", "blocked", "error"}]
+        if broken:
+            raise Blocked(f"needs {', '.join(broken)}, which does not hold")
+        assert self._engine is not None
+        for requirement in check.requires:
+            if requirement == PAYLOAD and not self.settings.payload:
+                raise NotApplicable("needs a request that is known to be good: give --payload FILE")
+            if isinstance(requirement, Capability) and (
+                requirement not in self._engine.capabilities
+            ):
+                raise NotApplicable(f"the engine cannot {requirement.value}")
+
+    def judge(
+        self,
+        check: Check,
+        image: str,
+        *,
+        when: str,
+        error: BaseException | None,
+        seconds: float,
+    ) -> tuple[Result, str] | None:
+        """The result of one phase of a check with the failure's text, or None when the phase
+        decides nothing.
+        """
+        self._spent[check.id] = self._spent.get(check.id, 0.0) + seconds
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            return None
+        if error is None and when != "call":
+            return None
+        target = self._targets.get(image)
+        result = self._result(check, error, target, self._spent.pop(check.id))
+        kept = self.results.setdefault(image, [])
+        kept[:] = [other for other in kept if other.id != check.id] + [result]
+        return result, failure_text(result, _again(check, image))
+
+    def _result(
+        self, check: Check, error: BaseException | None, target: Target | None, seconds: float
+    ) -> Result:
+        level = check.level(self.settings.profile)
+        verdict, reason = Verdict.PASS, ""
+        expected = actual = fix = reproduce = aws_shows = log_tail = ""
+        if isinstance(error, ContractViolation):
+            hard = level is Level.MUST or (level is Level.SHOULD and self.settings.strict)
+            advice = isinstance(error, Advice)
+            verdict = Verdict.FAIL if hard and not advice else Verdict.WARN
+            expected, actual = error.expected, error.actual
+            fix = error.fix or check.fix
+            aws_shows = "" if advice or check.aws_shows is None else str(check.aws_shows)
+            lines = [target.run_line() if target else "", error.reproduce]
+            reproduce = "\n".join(line for line in lines if line)
+            log_tail = _log_tail(target)
+        elif isinstance(error, NotApplicable):
+            verdict, reason = Verdict.SKIP, str(error)
+        elif isinstance(error, Blocked):
+            verdict, reason = Verdict.BLOCKED, str(error)
+        elif error is not None:
+            verdict = Verdict.ERROR
+            reason = "".join(traceback.format_exception_only(error)).strip()
+        return Result(
+            id=check.id,
+            chapter=check.chapter,
+            level=level.value,
+            verdict=verdict.value,
+            clause=check.clause,
+            source=check.source.row,
+            evidence=check.source.evidence.value,
+            seconds=round(seconds, 3),
+            expected=expected,
+            actual=actual,
+            aws_shows=aws_shows,
+            fix=fix,
+            link=check.source.url,
+            reproduce=reproduce,
+            log_tail=log_tail,
+            reason=reason,
+        )
+
+    # -- telling ------------------------------------------------------------------------------
+
+    @property
+    def failed(self) -> int:
+        """How many checks pytest counts as failed."""
+        bad = {Verdict.FAIL.value, Verdict.ERROR.value}
+        return sum(result.verdict in bad for all_ in self.results.values() for result in all_)
+
+    def reports(self, deselected: Iterable[str] = ()) -> list[Report]:
+        """One report per image, in the order given."""
+        from contract_tests.catalogue import checks
+
+        left_out = set(deselected)
+        musts = [
+            check.id
+            for check in checks()
+            if check.id in left_out and check.level(self.settings.profile) is Level.MUST
+        ]
+        return [
+            Report(
+                tool_version=version(),
+                image=self._image_json(reference),
+                profile=self.settings.profile,
+                limits={**asdict(self.settings.limits), "memory_mb": self.settings.memory},
+                engine={
+                    "name": self._engine.name if self._engine else "",
+                    "version": self.engine_version,
+                },
+                started=self._started.isoformat(timespec="seconds"),
+                seconds=self.clock.now() - self._began,
+                checks=self.results.get(reference, []),
+                unselected_musts=musts,
+            )
+            for reference in self._images
+        ]
+
+    def _image_json(self, reference: str) -> dict[str, object]:
+        image = self._images[reference]
+        return {
+            "reference": image.reference,
+            "id": image.id,
+            "digest": image.digest,
+            "platform": f"{image.os}/{image.architecture}",
+            "size_bytes": image.size_bytes,
+        }
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the images'; see Report.exit_code. 2 when nothing could be run."""
+        if self.aborted is not None:
+            return 2
+        codes = [report.exit_code for report in self.reports()]
+        for code in (2, 1, 5, 0):
+            if code in codes:
+                return code
+        return 5
+
+    def write_reports(self, deselected: Iterable[str]) -> None:
+        """The JSON file: one report, or a list of them when several images were named."""
+        path = self.settings.report_json
+        if path is None or self.aborted is not None:
+            return
+        found = [report.to_json() for report in self.reports(deselected)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=2) + "\n")
+
+
+def _docker_engine() -> Engine:
+    from emulator.engines.docker_engine import DockerEngine
+
+    return DockerEngine()
+
+
+def _again(check: Check, image: str) -> str:
+    return f"pytest --pyargs contract_tests -k {check.function} --image {image}"
+
+
+def _log_tail(target: Target | None) -> str:
+    if target is None:
+        return ""
+    return target.last_log()
+
+
+def version() -> str:
+    """The installed version, or the source tree's."""
+    try:
+        return importlib.metadata.version("sagemaker-byoc-emulator")
+    except importlib.metadata.PackageNotFoundError:
+        return __version__

@@ -1,0 +1,71 @@
+"""The summary as it is printed under pytest.
+
+Owns: colours and order. Must not know: how verdicts come about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from contract_tests.not_checked import NOT_CHECKED
+from contract_tests.report import Report, failure_text, last_line, ordered, table
+from contract_tests.run import Run
+from emulator.limits import MIB, cpus
+
+COLOURS: dict[str | None, dict[str, bool]] = {
+    "pass": {"green": True},
+    "fail": {"red": True},
+    "error": {"red": True, "bold": True},
+    "warn": {"yellow": True},
+    "skip": {"cyan": True},
+    "blocked": {"cyan": True},
+    None: {"bold": True},
+}
+RESULT_COLOURS = {"success": "green", "partial": "yellow", "failure": "red", "error": "red"}
+
+
+def write(terminal: Any, run: Run, deselected: Iterable[str]) -> None:
+    """Head, table, warnings in full, what is not checked, and the last line, for each image."""
+    if run.aborted is not None:
+        terminal.section("byoc", bold=True)
+        terminal.line(f"No container engine can be used. {run.aborted}", red=True)
+        return
+    for line in run.swept:
+        terminal.line(f"byoc: left by an earlier run, removed: {line}")
+    for report in run.reports(deselected):
+        _write_one(terminal, run, report)
+
+
+def _write_one(terminal: Any, run: Run, report: Report) -> None:
+    terminal.section(f"byoc {report.tool_version}", bold=True)
+    image = report.image
+    size = int(image["size_bytes"]) // MIB
+    terminal.line(
+        f"image    {image['reference']}  {image['platform']}  {size} MiB  {image['id'][:19]}"
+    )
+    memory = run.settings.memory
+    share = f", {cpus(memory)} vCPU" if report.profile == "serverless" else ""
+    terminal.line(
+        f"profile  {report.profile}, {memory} MB{share}; engine {report.engine['name']}"
+        f" {report.engine['version']}"
+    )
+    terminal.line("")
+    for text, verdict in table(report):
+        terminal.line(text, **COLOURS[verdict])
+    for result in ordered(report.checks):
+        if result.verdict == "warn":
+            terminal.line("")
+            terminal.line(failure_text(result, ""), yellow=True)
+        if result.verdict == "error":
+            terminal.line("")
+            terminal.line(
+                f"ERROR  {result.id}: byoc or the engine failed, not the image:", red=True
+            )
+            terminal.line(f"  {result.reason}")
+    terminal.line("")
+    terminal.line(
+        f"Not judged here, since only AWS can: {len(NOT_CHECKED)} clauses (docs/not-checked.md)."
+    )
+    colour = {RESULT_COLOURS[report.result]: True, "bold": True}
+    terminal.line(last_line(report), **colour)

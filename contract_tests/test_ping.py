@@ -1,0 +1,134 @@
+"""Chapter ping: the health check of a container that is ready.
+
+Owns: the clauses on speed, on accepting connections and on what a 200 promises. Must not know: how
+the container got ready (chapter startup).
+"""
+
+from __future__ import annotations
+
+from contract_tests.check import (
+    MUST,
+    PAYLOAD,
+    SHOULD,
+    advise,
+    check,
+    expect,
+    not_applicable,
+)
+from contract_tests.settings import Payload
+from contract_tests.target import Subject, Target
+from emulator.engines import Capability
+from emulator.errors import PING_FAILED, SERVER_ERROR
+from emulator.instance import PING
+from emulator.limits import Limits
+from emulator.sources import contract, failures
+
+PROBES = 20
+SLOW_PING_SECONDS = 0.5
+"""A ping that takes this long on an idle container is near 2 s on a busy one."""
+
+CONNECTIONS = 5
+BETWEEN_CONNECTIONS = 2
+"""Pings between two connection attempts: a server that closes its port after each request is
+caught in the gap."""
+
+
+@check(
+    MUST,
+    "A ready container answers every GET /ping within 2 seconds.",
+    source=contract("2.3"),
+    catalogue="PNG-002",
+    caught_by="slow-ping",
+    aws_shows=PING_FAILED,
+    fix="Answer /ping from memory: no inference, no file, no other service; say 503 until the model"
+    " is loaded, 200 after.",
+)
+def test_ping_in_time(container: Subject, limits: Limits) -> None:
+    slowest = 0.0
+    for number in range(1, PROBES + 1):
+        reply = container.ping()
+        expect(
+            reply.status == 200,
+            expected=f"HTTP 200 within {limits.ping_seconds:g} s, {PROBES} times in a row",
+            actual=f"number {number}: {reply}",
+            reproduce=PING.curl("http://127.0.0.1:8080"),
+        )
+        slowest = max(slowest, reply.seconds)
+    advise(
+        slowest < SLOW_PING_SECONDS,
+        expected=f"an answer well within {limits.ping_seconds:g} s from an idle container",
+        actual=f"the slowest of {PROBES} took {slowest:.2f} s",
+    )
+
+
+@check(
+    MUST,
+    "A ready container accepts TCP connections within 250 milliseconds.",
+    source=contract("1.7"),
+    catalogue="SRV-006",
+    caught_by="one-shot-listener",
+    aws_shows=PING_FAILED,
+    fix="Keep one listening socket open for the container's life, with a backlog (gunicorn's is"
+    " 2048): no server that ends after each request.",
+    requires=(Capability.INSIDE,),
+)
+def test_accepts_in_250ms(container: Subject, limits: Limits) -> None:
+    for number in range(1, CONNECTIONS + 1):
+        seconds = container.connect_inside(limits.accept_seconds)
+        expect(
+            seconds is not None,
+            expected=f"{CONNECTIONS} connections, each within {limits.accept_seconds * 1000:g} ms",
+            actual=f"number {number} was not accepted in that time",
+        )
+        for _ in range(BETWEEN_CONNECTIONS):
+            container.ping()
+
+
+@check(
+    {"serverless": SHOULD, "realtime": SHOULD},
+    "/ping is answered within 2 seconds while a request is being handled.",
+    source=failures("3.23"),
+    catalogue="PNG-006",
+    caught_by="single-threaded",
+    aws_shows=PING_FAILED,
+    fix="Serve /ping beside the model: gunicorn --worker-class gthread --threads 4, a threaded"
+    " server, `def` instead of `async def` for a blocking handler in FastAPI.",
+)
+def test_ping_while_busy(container: Subject, target: Target, limits: Limits) -> None:
+    # A request whose body is still arriving keeps a server with one thread busy, whatever the
+    # model's speed; a server that gets whole bodies from a proxy in front is not kept by it.
+    payload = target.settings.payload[0] if target.settings.payload else None
+    body = payload.body if payload else b'{"instances": []}'
+    with container.held(body, payload.content_type if payload else "application/json"):
+        reply = container.ping()
+    expect(
+        reply.status == 200,
+        expected=f"200 within {limits.ping_seconds:g} s while another request is open",
+        actual=reply,
+    )
+
+
+@check(
+    MUST,
+    "The first 200 on /ping means ready: an invocation in the same moment succeeds.",
+    source=contract("2.11"),
+    catalogue="PNG-003",
+    caught_by="ready-too-early",
+    aws_shows=SERVER_ERROR,
+    fix="Answer /ping with 503 until the model is loaded; load it before the server listens, or in"
+    " the worker's boot.",
+    requires=(PAYLOAD,),
+)
+def test_ready_means_ready(
+    start: Subject, container: Subject, payloads: tuple[Payload, ...]
+) -> None:
+    first = start.first_invocation
+    if first is None:
+        not_applicable("no invocation was sent in the moment of the first 200")
+    if not first.ok and not container.invoke(payloads[0]).ok:
+        not_applicable("the payload never succeeds: see golden-invocation")
+    expect(
+        first.ok,
+        expected="a 2xx answer to the first request after the first 200 on /ping",
+        actual=f"{first}; the same request succeeded later",
+    )

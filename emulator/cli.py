@@ -1,0 +1,127 @@
+"""The `byoc` command. Everything it does is a library call first.
+
+Owns: arguments, exit codes, what is printed. Must not know: how anything is done. Exit codes: 0
+every MUST holds; 1 one does not; 2 the harness or the engine failed; 4 usage; 5 nothing was
+checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emulator import __version__
+from emulator.engines import EngineUnavailable
+
+USAGE, ENGINE = 4, 2
+
+EXAMPLES = """examples:
+  byoc check myimage:latest --payload request.json
+  byoc check myimage:latest --memory 4096 --model-data model.tar.gz --report-json report.json
+  byoc clean
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 4 on wrong usage, as pytest does; argparse's 2 means the engine here."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line. What `check` does not know goes to pytest as it is."""
+    top = _Parser(
+        prog="byoc",
+        description="Checks containers against Amazon SageMaker's contract, on this machine.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"byoc {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    check = commands.add_parser(
+        "check",
+        help="check images against the contract; the same as `pytest --pyargs contract_tests`",
+        description=(
+            "Checks one or more images. Further options are those of `pytest contract_tests`:"
+            " --payload FILE, --model-data PATH, --memory MB, --profile, --env NAME=VALUE,"
+            " --platform, --startup-seconds, --strict, --report-json FILE, --junitxml FILE,"
+            " -k NAME."
+        ),
+        epilog="example:\n  byoc check myimage:latest --payload request.json\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("image", nargs="+", metavar="IMAGE", help="as the engine knows it")
+    clean = commands.add_parser(
+        "clean",
+        help="remove containers, networks and files that killed runs left behind",
+        description="Removes what runs that are gone left behind; never what byoc did not label.",
+        epilog="example:\n  byoc clean --all\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    clean.add_argument(
+        "--all", action="store_true", help="also what a running byoc, or one elsewhere, owns"
+    )
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["check"]:
+        known, rest = parser().parse_known_args(given)
+        return check(known.image, rest)
+    options = parser().parse_args(given)
+    return clean(everything=options.all)
+
+
+def check(images: Sequence[str], options: Sequence[str] = ()) -> int:
+    """`pytest contract_tests` on these images, whatever pytest configuration the user's own
+    project has.
+    """
+    import pytest
+
+    # By name: the emulator does not import the suite that is built on it.
+    spec = importlib.util.find_spec("contract_tests")
+    assert spec is not None, "both packages are installed together"
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    named = [part for image in images for part in ("--image", image)]
+    plugin = ["-p", "contract_tests.plugin", "-p", "no:cacheprovider"]
+    configuration = ["-c", str(package / "pytest.ini"), "--rootdir", str(package)]
+    return int(pytest.main([*configuration, *plugin, *named, *options, str(package)]))
+
+
+def clean(*, everything: bool = False) -> int:
+    """Sweeps, and tells what was removed."""
+
+    async def sweep() -> list[str]:
+        from emulator.engines.docker_engine import DockerEngine
+
+        engine = DockerEngine()
+        try:
+            if reason := await engine.unavailable():
+                raise EngineUnavailable(reason)
+            return await engine.sweep(everything=everything)
+        finally:
+            await engine.close()
+
+    try:
+        removed = asyncio.run(sweep())
+    except EngineUnavailable as error:
+        print(f"byoc: {error}", file=sys.stderr)
+        return ENGINE
+    for line in removed:
+        print(f"removed {line}")
+    if not removed:
+        print("nothing was left behind")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

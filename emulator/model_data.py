@@ -1,0 +1,74 @@
+"""The model artifact: a directory, or a model.tar.gz unpacked as the platform unpacks it.
+
+Owns: the archive's rules. Must not know: engines, checks. The platform unpacks ModelDataUrl, one
+gzip tar, under /opt/ml/model before the container starts (contract 1.8,
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html) and takes no
+symbolic links (contract 1.12,
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-deploy-troubleshooting.html).
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from emulator.errors import ARCHIVE, Usage
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpacks after every member was looked at. Raises Usage with AWS's text and the cure; then
+    nothing was written.
+    """
+    try:
+        with archive.open("rb") as file:
+            magic = file.read(2)
+    except OSError as error:
+        raise Usage(f"--model-data {archive} cannot be read: {error.strerror}.") from error
+    if magic != GZIP_MAGIC:
+        raise _refused(
+            archive,
+            "it is not gzip-compressed",
+            "make it with `tar -czf model.tar.gz -C MODEL_DIRECTORY .`",
+        )
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            members = tar.getmembers()
+            for member in members:
+                _look_at(archive, member)
+            # The filter drops what a file system of this machine should not get (set-uid bits,
+            # foreign owners); names and kinds were judged above.
+            tar.extractall(into, members=members, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise _refused(archive, f"it cannot be unpacked ({error})", "make it again") from error
+
+
+def _look_at(archive: Path, member: tarfile.TarInfo) -> None:
+    path = PurePosixPath(member.name)
+    if member.issym() or member.islnk():
+        kind = "symbolic link" if member.issym() else "hard link"
+        raise _refused(
+            archive,
+            f"{member.name!r} is a {kind} to {member.linkname!r}",
+            "pack the file itself: `tar --dereference --hard-dereference -czf model.tar.gz"
+            " -C MODEL_DIRECTORY .` (a Hugging Face cache is full of links; use its snapshot)",
+        )
+    if path.is_absolute() or ".." in path.parts:
+        raise _refused(
+            archive,
+            f"{member.name!r} points outside of the archive",
+            "pack relative names: `tar -czf model.tar.gz -C MODEL_DIRECTORY .`",
+        )
+    if not (member.isfile() or member.isdir()):
+        raise _refused(
+            archive, f"{member.name!r} is a device or a pipe", "leave it out of the archive"
+        )
+
+
+def _refused(archive: Path, why: str, cure: str) -> Usage:
+    return Usage(
+        f"--model-data {archive}: {why}. SageMaker takes a gzip tar of plain files and"
+        f" directories; it would show, in {ARCHIVE}. What to do: {cure}."
+    )

@@ -1,0 +1,135 @@
+"""Where each rule comes from: a row of our reference, its public address, and how well it is known.
+
+Owns: the table. Must not know: what the rules are used for. A row is cited as `contract("2.3")`;
+an unknown row is an error at import, so nothing in the tree can cite a source that is not here.
+
+Evidence: `documented` is AWS's own documentation or service model; `reproduced` was measured on a
+real engine or client, or captured on AWS by two or more independent parties; `reported` was seen
+by users in public; `inferred` is reasoning. Only the first two may carry a MUST.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Evidence(Enum):
+    DOCUMENTED = "documented"
+    REPRODUCED = "reproduced"
+    REPORTED = "reported"
+    INFERRED = "inferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One citation. `str()` gives the row and the evidence, `url` the public page."""
+
+    row: str
+    url: str
+    evidence: Evidence
+
+    def __str__(self) -> str:
+        return f"{self.row} ({self.evidence.value})"
+
+
+_CODE = "https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"
+_SERVERLESS = "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html"
+_INVOKE = "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html"
+_TROUBLE = (
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-troubleshooting.html"
+)
+_ISSUES = "https://github.com/{}/issues/{}"
+_LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"
+_CONTAINER = (
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html"
+)
+_RUNTIME = (
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html"
+)
+_DEPLOY_TROUBLE = (
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/model-deploy-troubleshooting.html"
+)
+_GRAVITON = "https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-graviton.html"
+_LOGS = "https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"
+_FAQ = "https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html"
+
+_D, _M, _R, _I = (
+    Evidence.DOCUMENTED,
+    Evidence.REPRODUCED,
+    Evidence.REPORTED,
+    Evidence.INFERRED,
+)
+
+
+def _issue(repository: str, number: int) -> str:
+    return _ISSUES.format(repository, number)
+
+
+_CONTRACT: dict[str, tuple[str, Evidence]] = {
+    "1.1": (_CODE, _D),  # docker run IMAGE serve
+    "1.2": (_issue("aws/sagemaker-python-sdk", 4615), _M),  # the "cannot start" texts
+    "1.3": (_CODE, _D),  # exec-form ENTRYPOINT
+    "1.4": (_CODE, _D),  # SIGTERM, SIGKILL after 30 s
+    "1.6": (_CODE, _D),  # 0.0.0.0:8080, /ping, /invocations
+    "1.7": (_CODE, _D),  # accept within 250 ms
+    "1.8": (_CODE, _D),  # model.tar.gz under /opt/ml/model
+    "1.9": (_CODE, _D),  # read-only /opt/ml/model
+    "1.12": (_DEPLOY_TROUBLE, _D),  # no symbolic links in the archive
+    "1.15": (_issue("mlflow/mlflow", 5544), _R),  # not root on serverless
+    "1.17": (_issue("pytorch/serve", 1028), _M),  # HOME, HOSTNAME, Host header
+    "1.18": (_issue("pytorch/serve", 1028), _R),  # environment set by the platform
+    "1.22": (_CONTAINER, _D),  # Environment: entries, lengths
+    "2.1": (_CODE, _D),  # GET /ping
+    "2.2": (_CODE, _D),  # 200, body ignored
+    "2.3": (_CODE, _D),  # 2 s for a ping
+    "2.5": (_issue("aws/amazon-sagemaker-examples", 2028), _M),  # client headers
+    "2.7": (_CODE, _D),  # 8 minutes on instances
+    "2.9": (_INVOKE, _D),  # 3 minutes on serverless
+    "2.11": (_CODE, _D),  # not 200 before the model is ready
+    "3.5": (_CODE, _D),  # POST /invocations, body unchanged
+    "3.9": (_RUNTIME, _D),  # only 2xx is success
+    "3.10": (_FAQ, _D),  # 25 MB on instances
+    "3.11": (_INVOKE, _D),  # 4 MB on serverless
+    "3.13": (_CODE, _D),  # 60 s for an invocation
+    "4.1": (_SERVERLESS, _D),  # memory sizes
+    "4.8": (_SERVERLESS, _D),  # 10 GB image
+    "4.9": (_LAMBDA, _I),  # CPU share, by analogy with Lambda
+    "4.20": (_INVOKE, _D),  # 180 s
+    "5.1": (_issue("aws/amazon-sagemaker-feedback", 180), _M),  # schema 2 manifests only
+    "5.9": (_GRAVITON, _D),  # amd64 unless Graviton
+}
+
+_FAILURES: dict[str, tuple[str, Evidence]] = {
+    "3.2": (_issue("aws/amazon-sagemaker-examples", 2793), _M),  # nginx body limit
+    "3.3": (_issue("aws/amazon-sagemaker-examples", 3148), _M),  # workers killed for memory
+    "3.4": (_issue("aws/sagemaker-huggingface-inference-toolkit", 111), _R),  # early /ping
+    "3.6": (_issue("datarobot/datarobot-user-models", 883), _R),  # /ping redirects
+    "3.7": (_issue("aws/amazon-sagemaker-examples", 628), _M),  # serve not found
+    "3.10": (_issue("aws-samples/amazon-sagemaker-custom-container", 3), _M),  # architecture
+    "3.11": (_TROUBLE, _D),  # write permissions on serverless
+    "3.12": (_issue("aws/sagemaker-tensorflow-serving-container", 130), _R),  # downloads at start
+    "3.14": (_issue("vllm-project/vllm", 11557), _R),  # serve swallowed or rejected
+    "3.16": (_issue("aws/sagemaker-tensorflow-training-toolkit", 154), _R),  # dead backend
+    "3.20": (_issue("aws/amazon-sagemaker-examples", 319), _R),  # logs missing
+    "3.22": (_issue("aws/amazon-sagemaker-examples", 571), _M),  # carriage returns
+    "3.23": (_issue("aws/amazon-sagemaker-examples", 923), _R),  # /ping starved
+    "3.27": (_issue("awslabs/realtime-fraud-detection-with-gnn-on-dgl", 1331), _R),  # error bodies
+    "3.30": (_issue("joblib/loky", 42), _I),  # /dev/shm
+    "3.32": (_issue("aws/sagemaker-python-sdk", 2686), _R),  # NaN
+    "3.35": (_issue("david-cortes/cmfrec", 37), _R),  # fork and OpenMP
+    "3.36": (_CODE, _D),  # signals
+    "3.41": (_CODE, _I),  # Host allow-lists: the header is reported, the refusal is HTTP's rule
+}
+
+
+def contract(row: str) -> Source:
+    """A row of what SageMaker does. Raises KeyError for a row that is not in the table."""
+    url, evidence = _CONTRACT[row]
+    return Source(row=f"contract {row}", url=url, evidence=evidence)
+
+
+def failures(row: str) -> Source:
+    """A row of what goes wrong for people. Raises KeyError for an unknown row."""
+    url, evidence = _FAILURES[row]
+    return Source(row=f"failures {row}", url=url, evidence=evidence)
