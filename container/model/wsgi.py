@@ -1,0 +1,5 @@
+"""What gunicorn imports."""
+
+from predictor import app
+
+__all__ = ["app"]
