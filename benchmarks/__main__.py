@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
@@ -94,16 +94,14 @@ async def ours(engine: DockerEngine, http: AiohttpHttp) -> float:
 async def crash(engine: DockerEngine, http: AiohttpHttp, client: docker.DockerClient) -> float:
     """From the container's own end, as the engine dates it, to the report in our hands."""
     spec = ContainerSpec(image=CRASHING, memory_bytes=MEMORY)
-    instance = await Instance.start(
-        engine, spec, clock=SystemClock(), http=http, limits=Limits()
-    )
+    instance = await Instance.start(engine, spec, clock=SystemClock(), http=http, limits=Limits())
     try:
         report = await instance.wait_ready()
         told = wall_clock()
         assert report.exit_code not in (None, 0), report.describe()
         assert report.log_tail, "the report holds the last lines"
         state = client.api.inspect_container(instance.container.id)["State"]
-        ended = datetime.fromisoformat(state["FinishedAt"][:26].rstrip("Z") + "+00:00")
+        ended = datetime.fromisoformat(state["FinishedAt"][:26].rstrip("Z")).replace(tzinfo=UTC)
         return (told - ended).total_seconds()
     finally:
         await instance.stop(0)

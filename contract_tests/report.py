@@ -151,7 +151,7 @@ def _row(name: str, text: str) -> list[str]:
     return [f"  {name if i == 0 else '':<10}{line}" for i, line in enumerate(wrapped)]
 
 
-def table(report: Report) -> list[tuple[str, str | None]]:
+def table(report: Report, columns: int = WIDTH) -> list[tuple[str, str | None]]:
     """The lines of the summary, each with the verdict that colours it (None: plain)."""
     lines: list[tuple[str, str | None]] = []
     chapter = ""
@@ -162,7 +162,7 @@ def table(report: Report) -> list[tuple[str, str | None]]:
             lines.append((chapter, None))
         said = result.actual or result.reason if result.verdict != "pass" else result.clause
         text = f"  {result.verdict:<8}{result.level:<7}{result.id:<{width + 2}}"
-        lines.append((text + _short(said, WIDTH - len(text)), result.verdict))
+        lines.append((text + _short(said, columns - len(text)), result.verdict))
     return lines
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from contract_tests.not_checked import NOT_CHECKED
-from contract_tests.report import Report, failure_text, last_line, ordered, table
+from contract_tests.report import WIDTH, Report, failure_text, last_line, ordered, table
 from contract_tests.run import Run
 from emulator.limits import MIB, cpus
 
@@ -51,7 +51,7 @@ def _write_one(terminal: Any, run: Run, report: Report) -> None:
         f" {report.engine['version']}"
     )
     terminal.line("")
-    for text, verdict in table(report):
+    for text, verdict in table(report, max(WIDTH, terminal._tw.fullwidth)):  # noqa: SLF001 - no public name
         terminal.line(text, **COLOURS[verdict])
     for result in ordered(report.checks):
         if result.verdict == "warn":

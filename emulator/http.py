@@ -8,6 +8,7 @@ a request is for, deadlines of the platform, containers. A transport failure is 
 from __future__ import annotations
 
 import asyncio
+import io
 import shlex
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from emulator.clock import Clock, SystemClock
 
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """A response body is read to its end, but no more than this is kept."""
+
+
+IN_PIECES_BYTES = 512 * 1024
 
 
 class Outcome(Enum):
@@ -50,7 +54,11 @@ class Request:
             parts += ["-H", f"{name}: {value}"]
         if self.body is not None:
             text = self.body.decode("utf-8", errors="replace")
-            short = len(self.body) <= 400 and text.isprintable()
+            # curl takes a leading @ for a file's name, and a shell line holds text only.
+            exact = text.encode("utf-8") == self.body and not text.startswith("@")
+            short = exact and len(self.body) <= 400 and text.isprintable()
+            if not any(name.lower() == "content-type" for name in self.headers):
+                parts += ["-H", "Content-Type:"]  # curl would add one of its own
             parts += ["--data-binary", text if short else f"@BODY_OF_{len(self.body)}_BYTES"]
         return shlex.join([*parts, base_url + self.path])
 
@@ -141,6 +149,19 @@ class Hold:
 _SKIP = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
+class _OwnConnections(aiohttp.TCPConnector):
+    """Closes every connection after its answer without saying so: aiohttp asks this property
+    before it adds `Connection: close`, which the platform does not send.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(force_close=True, limit=0)
+
+    @property
+    def force_close(self) -> bool:
+        return False
+
+
 class AiohttpHttp:
     """`Http` over aiohttp: no redirects, no proxies, no cookies, no decompression."""
 
@@ -151,7 +172,7 @@ class AiohttpHttp:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True, limit=0),
+                connector=_OwnConnections(),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
@@ -191,7 +212,9 @@ class AiohttpHttp:
         self, base_url: str, request: Request, hold: Hold | None, started: float
     ) -> Reply:
         headers = dict(request.headers)
-        data: bytes | AsyncIterator[bytes] | None = request.body
+        data: bytes | io.BytesIO | AsyncIterator[bytes] | None = request.body
+        if request.body is not None and len(request.body) > IN_PIECES_BYTES:
+            data = io.BytesIO(request.body)  # sent in pieces, so that the loop goes on meanwhile
         if hold is not None and request.body is not None:
             headers["Content-Length"] = str(len(request.body))
             data = hold.parts(request.body)
@@ -205,8 +228,7 @@ class AiohttpHttp:
             kept: list[bytes] = []
             total = 0
             async for chunk in response.content.iter_any():
-                if total < MAX_KEPT_BYTES:
-                    kept.append(chunk)
+                kept.append(chunk[: max(0, MAX_KEPT_BYTES - total)])
                 total += len(chunk)
             return Reply(
                 request=request,

@@ -188,13 +188,14 @@ class Instance:
                 next_exit_check = now + EXIT_CHECK_SECONDS
                 if await self.container.exit_code() is not None:
                     return await self._report(StartState.EXITED, answers)
-            if now >= deadline:
-                return await self._report(StartState.TIMED_OUT, answers)
-            if diagnosis is not None and now >= next_diagnosis:
+            if diagnosis is not None and next_diagnosis <= now < deadline:
                 because = await diagnosis(self, reply)
                 if because is not None:
                     return await self._report(StartState.GAVE_UP, answers, because)
-                next_diagnosis = self._clock.now() + DIAGNOSE_EVERY_SECONDS
+                now = self._clock.now()
+                next_diagnosis = now + DIAGNOSE_EVERY_SECONDS
+            if now >= deadline:
+                return await self._report(StartState.TIMED_OUT, answers)
             await self._clock.sleep(min(self._interval(now), max(0.0, deadline - now)))
 
     def _interval(self, now: float) -> float:

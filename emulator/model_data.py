@@ -9,13 +9,18 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/model-deploy-troubleshooting.htm
 
 from __future__ import annotations
 
+import errno
 import tarfile
+import tempfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from emulator.errors import ARCHIVE, Usage
 
 GZIP_MAGIC = b"\x1f\x8b"
+MIB = 1024 * 1024
+THIS_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE}
+"""What goes wrong here and says nothing about the archive."""
 
 
 def unpack(archive: Path, into: Path) -> None:
@@ -38,11 +43,27 @@ def unpack(archive: Path, into: Path) -> None:
             members = tar.getmembers()
             for member in members:
                 _look_at(archive, member)
-            # The filter drops what a file system of this machine should not get (set-uid bits,
-            # foreign owners); names and kinds were judged above.
-            tar.extractall(into, members=members, filter="data")
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            # tar stops at its own end mark; what gzip says of the whole comes after it.
+            while tar.fileobj is not None and tar.fileobj.read(MIB):
+                pass
+            _extract(tar, members, into)
+    except (tarfile.TarError, EOFError, zlib.error, ArithmeticError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in THIS_MACHINE:
+            raise Usage(
+                f"--model-data {archive} cannot be unpacked to {into}: {error.strerror}. The"
+                " archive is not to blame: make room, or set TMPDIR to another directory."
+            ) from error
         raise _refused(archive, f"it cannot be unpacked ({error})", "make it again") from error
+
+
+def _extract(tar: tarfile.TarFile, members: list[tarfile.TarInfo], into: Path) -> None:
+    """All or nothing: names may still collide, which only writing tells."""
+    with tempfile.TemporaryDirectory(dir=into) as directory:
+        # The filter drops what a file system of this machine should not get (set-uid bits,
+        # foreign owners); names and kinds were judged before.
+        tar.extractall(directory, members=members, filter="data")
+        for path in Path(directory).iterdir():
+            path.rename(into / path.name)
 
 
 def _look_at(archive: Path, member: tarfile.TarInfo) -> None:

@@ -231,12 +231,18 @@ class FakeEngine:
         if container.age < container.image.listens_after:
             return Reply(request=request, outcome=Outcome.RESET, seconds=0.0)
         seconds, status, body = container.image.handler(request, container.age)
+        ends = container.image.exits_after
+        lives = float("inf") if ends is None else ends - container.age
+        if lives <= min(seconds, timeout_seconds):
+            await self.clock.sleep(lives)
+            return Reply(request=request, outcome=Outcome.RESET, seconds=lives)
         if seconds > timeout_seconds:
             await self.clock.sleep(timeout_seconds)
             return Reply(request=request, outcome=Outcome.TIMEOUT, seconds=timeout_seconds)
+        before = self.clock.now()
         await self.clock.sleep(seconds)
-        if await container.exit_code() is not None:
-            return Reply(request=request, outcome=Outcome.RESET, seconds=seconds)
+        if container.stopped is not None:
+            return Reply(request=request, outcome=Outcome.RESET, seconds=self.clock.now() - before)
         return Reply(
             request=request,
             outcome=Outcome.ANSWERED,
@@ -275,8 +281,9 @@ async def check_engine(
     assert await container.exit_code() is not None, "a stopped container has an exit code"
     assert isinstance(await container.logs(), str), "logs outlive the container"
     try:
-        await engine.start(broken)
+        accepted = await engine.start(broken)
     except StartRefused as refused:
         assert str(refused), "a refusal tells why"
     else:
+        await accepted.stop(0)
         raise AssertionError("a start that cannot work is refused")

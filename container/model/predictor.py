@@ -1,7 +1,7 @@
 """The two routes that SageMaker asks for: GET /ping and POST /invocations.
 
-    application/json  {"instances": [[5.1, 3.5, 1.4, 0.2]]}  ->  {"predictions": [{"label": ...}]}
-    text/csv          5.1,3.5,1.4,0.2                        ->  setosa,0.97,0.03,0.00
+application/json  {"instances": [[5.1, 3.5, 1.4, 0.2]]}  ->  {"predictions": [{"label": ...}]}
+text/csv          5.1,3.5,1.4,0.2                        ->  setosa,0.97,0.03,0.00
 """
 
 import csv

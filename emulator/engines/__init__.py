@@ -174,7 +174,9 @@ class Engine(Protocol):
     """A container engine."""
 
     name: str
-    capabilities: frozenset[Capability]
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
 
     async def unavailable(self) -> str | None:
         """Why it cannot be used, with what to do about it; None when it can."""

@@ -8,11 +8,13 @@ installed or left in the container.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import socket as sockets_api
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -207,18 +209,20 @@ def oom_kills(api: Any, identity: str, pid: int) -> int:
         state = api.inspect_container(identity)["State"]
     except docker.errors.NotFound:
         return 0
-    now = api.info()["SystemTime"]
     filters = {"container": [identity], "event": ["oom"], "type": ["container"]}
-    since = _seconds(state["StartedAt"])
-    events = api.events(since=since, until=_seconds(now) + 1, filters=filters, decode=True)
+    # By the engine's clock, which need not be ours; up to now, so that the answer ends at once.
+    since, until = _stamp(state["StartedAt"]), _stamp(api.info()["SystemTime"])
+    events = api.events(since=since, until=until, filters=filters, decode=True)
     told = sum(1 for _ in events)
     return max(told, int(bool(state.get("OOMKilled"))), _cgroup_kills(pid))
 
 
-def _seconds(stamp: str) -> int:
-    from datetime import datetime
-
-    return int(datetime.fromisoformat(stamp[:19] + "+00:00").timestamp())
+def _stamp(text: str) -> str:
+    """The engine's time, as 2026-01-31T10:20:30.123456789Z, as the seconds that its API takes."""
+    whole, _, rest = text.partition(".")
+    seconds = datetime.fromisoformat(whole.rstrip("Z")).replace(tzinfo=UTC).timestamp()
+    digits = "".join(itertools.takewhile(str.isdigit, rest)) or "0"
+    return f"{int(seconds)}.{digits:0<9}"
 
 
 def _cgroup_kills(pid: int) -> int:
