@@ -5,7 +5,9 @@ interpreter to a program. Must not know: Docker's API, checks, verdicts; formats
 `exec_formats`.
 
 What is in `problems` keeps the program from starting, whatever it does. What only looks wrong is in
-`doubts`. The words that Docker prints were read off Docker 20.10 with runc 1.1.5 on Linux 6.18.
+`doubts`. The words that Docker prints were read off Docker 20.10 with runc 1.1; what people saw of
+them on AWS: contract 1.2 (https://github.com/aws/sagemaker-python-sdk/issues/4615), failures 3.7
+(https://github.com/aws/amazon-sagemaker-examples/issues/628) and 3.22 (the same, issues/571).
 """
 
 from __future__ import annotations

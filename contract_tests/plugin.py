@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 DESELECTED: pytest.StashKey[list[str]] = pytest.StashKey()
 NOTHING_CHECKED = 5
+HERE = Path(__file__).parent
 VERDICT = "byoc_verdict"  # the attribute of a pytest report that carries it
 
 APPEND: dict[str, Any] = {"action": "append"}
@@ -44,7 +47,25 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
+def _concerns_us(arguments: Sequence[object]) -> bool:
+    return any("contract_tests" in str(argument) for argument in arguments)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    # Names like --env and --slow are taken in many a project's conftest.py. Where the suite is not
+    # named, they stay free.
+    if _concerns_us(sys.argv):
+        _add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+    # For pytest.main([...]), whose arguments are not the process's.
+    if _concerns_us(args) and not _concerns_us(sys.argv):
+        _add_options(parser)
+
+
+def _add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("byoc", "SageMaker container contract (byoc)")
     for name, settings, text in OPTIONS:
         group.addoption(name, dest=_dest(name), default=None, help=text, **settings)
@@ -60,7 +81,7 @@ def _settings(config: pytest.Config) -> Settings:
     from emulator.errors import Usage
 
     given: dict[str, Any] = {
-        name.removeprefix("--"): config.getoption(_dest(name)) for name, _, _ in OPTIONS
+        name.removeprefix("--"): config.getoption(_dest(name), None) for name, _, _ in OPTIONS
     }
     given["strict"] = "--strict" in config.invocation_params.args
     try:
@@ -71,7 +92,7 @@ def _settings(config: pytest.Config) -> Settings:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Wrong options are told before anything is collected; a run without them is none of ours.
-    if any(config.getoption(_dest(name)) for name, _, _ in OPTIONS):
+    if any(config.getoption(_dest(name), None) for name, _, _ in OPTIONS):
         _settings(config)
 
 
@@ -95,11 +116,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mine = [item for item in items if _check_of(item) is not None]
-    stray = [
-        item.nodeid
-        for item in items
-        if _check_of(item) is None and (item.module.__name__ or "").startswith("contract_tests.")  # type: ignore[attr-defined]
-    ]
+    stray = [item.nodeid for item in items if _check_of(item) is None and item.path.parent == HERE]
     if stray:
         raise pytest.UsageError(f"tests of contract_tests without @check: {', '.join(stray)}")
     if not mine:

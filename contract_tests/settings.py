@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,8 +71,6 @@ class Settings:
         limits = Limits.of(self.profile)
         if self.startup_seconds is None:
             return limits
-        from dataclasses import replace
-
         return replace(limits, startup_seconds=self.startup_seconds)
 
 
@@ -93,14 +91,18 @@ KEYS = (
 """What [tool.byoc] may hold; on the command line `--KEY`, in the environment `BYOC_KEY`."""
 
 _LISTS = frozenset({"image", "payload", "env"})
-_FLAGS = frozenset({"slow", "strict"})
+_TABLE = re.compile(r"^\s*\[+\s*tool\s*\.\s*byoc\s*[\].]", re.MULTILINE)
 
 
 def find_file(start: Path) -> Path | None:
     """The nearest pyproject.toml at or above a directory that has a [tool.byoc] table."""
     for directory in (start, *start.parents):
         candidate = directory / "pyproject.toml"
-        if candidate.is_file() and "[tool.byoc" in candidate.read_text(errors="replace"):
+        try:
+            text = candidate.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # there is none, or none that is ours to read
+            continue
+        if _TABLE.search(text):
             return candidate
     return None
 
@@ -115,7 +117,7 @@ def gather(
     for key in KEYS:
         variable = "BYOC_" + key.upper().replace("-", "_")
         given = command_line.get(key)
-        if given not in (None, [], False):
+        if not (given is None or given is False or given in ([], ())):
             raw[key] = (given, f"--{key}", directory)
         elif environment.get(variable):
             value: Any = environment[variable]
@@ -129,9 +131,13 @@ def gather(
 
 def _read_file(file: Path) -> Mapping[str, Any]:
     try:
-        table = tomllib.loads(file.read_text()).get("tool", {}).get("byoc", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        whole = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # of TOML, of UTF-8, or a number too long for Python
         raise Usage(f"{file} is not valid TOML: {error}. Correct it, or run elsewhere.") from error
+    tool = whole.get("tool")
+    table = tool.get("byoc", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise Usage(f"[tool.byoc] in {file} must be one table, written once, but is {table!r}.")
     if unknown := sorted(set(table) - set(KEYS)):
         raise Usage(
             f"[tool.byoc] in {file} has {', '.join(map(repr, unknown))}, which byoc does not know."
@@ -147,8 +153,8 @@ def _build(raw: Mapping[str, tuple[Any, str, Path]]) -> Settings:
     settings = Settings(**values)
     if settings.profile == "serverless" and settings.memory not in MEMORY_SIZES_MB:
         raise Usage(
-            f"--memory {settings.memory} is not a serverless memory size. ServerlessConfig takes"
-            f" {', '.join(map(str, MEMORY_SIZES_MB))} MB; take one of these, or --profile realtime."
+            f"{raw['memory'][1]} {settings.memory} is not a serverless memory size. It must be"
+            f" one of {', '.join(map(str, MEMORY_SIZES_MB))} MB, or the profile realtime."
         )
     return settings
 
@@ -182,7 +188,7 @@ def _profile(value: Any, origin: str, base: Path) -> Profile:
 
 
 def _memory(value: Any, origin: str, base: Path) -> int:
-    text = re.fullmatch(r"\s*(\d+)\s*(?:MB)?\s*", str(value), re.IGNORECASE)
+    text = re.fullmatch(r"\s*(\d{1,9})\s*(?:MB)?\s*", str(value), re.IGNORECASE)
     if text is None or int(text[1]) == 0:
         raise Usage(f"{origin} must be a number of MB, as 2048, but is {value!r}.")
     return int(text[1])
@@ -190,8 +196,8 @@ def _memory(value: Any, origin: str, base: Path) -> int:
 
 def _seconds(value: Any, origin: str, base: Path) -> float:
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
+        seconds = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise Usage(f"{origin} must be a number of seconds above 0, but is {value!r}.")
@@ -212,7 +218,14 @@ def _engine(value: Any, origin: str, base: Path) -> str:
 
 
 def _path(value: Any, origin: str, base: Path) -> Path:
-    return (base / Path(_text(value, origin, base)).expanduser()).resolve()
+    return _resolve(_text(value, origin, base), origin, base)
+
+
+def _resolve(text: str, origin: str, base: Path) -> Path:
+    try:
+        return (base / Path(text).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise Usage(f"{origin} {text!r} is no path that this machine knows: {error}.") from error
 
 
 def _payloads(value: Any, origin: str, base: Path) -> tuple[Payload, ...]:
@@ -222,23 +235,19 @@ def _payloads(value: Any, origin: str, base: Path) -> tuple[Payload, ...]:
 def read_payload(text: str, origin: str = "--payload", base: Path | None = None) -> Payload:
     """`FILE` or `FILE;type=T`; without a type the extension decides."""
     name, separator, rest = text.partition(";type=")
-    path = ((base or Path.cwd()) / Path(name).expanduser()).resolve()
+    path = _resolve(name, origin, base or Path.cwd())
     content_type = rest.strip() if separator else CONTENT_TYPES.get(path.suffix.lower(), "")
-    if not content_type:
-        raise Usage(
-            f"{origin} {text!r}: no content type is known for {path.suffix or 'no extension'!r}."
-            f" Write it out: --payload '{name};type=application/x-thing'."
-        )
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        raise Usage(
-            f"{origin} {text!r}: {path} {what}. Give a file with one request body that your"
-            " model answers, as its callers send it."
-        )
+    if not re.fullmatch(r"[!-~]([ -~]{0,1022}[!-~])?", content_type):
+        known = f"no content type is known for {path.suffix or 'no extension'!r}"
+        what = f"{content_type!r} is no content type" if separator else known
+        raise Usage(f"{origin} {text!r}: {what}. Write it out: '{name};type=application/x-thing'.")
     try:
         body = path.read_bytes()
     except OSError as error:
-        raise Usage(f"{origin} {text!r}: {path} cannot be read: {error.strerror}.") from error
+        raise Usage(
+            f"{origin} {text!r}: {path} cannot be read ({error.strerror}). Give a file with one"
+            " request body that your model answers, as its callers send it."
+        ) from error
     return Payload(name=path.name, content_type=content_type, body=body)
 
 
@@ -249,22 +258,26 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinitio
 
 def _environment(value: Any, origin: str, base: Path) -> dict[str, str]:
     if isinstance(value, Mapping):
-        pairs = {str(key): str(item) for key, item in value.items()}
+        for key, item in value.items():
+            if isinstance(item, bool) or not isinstance(item, (str, int, float)):
+                raise Usage(f"{origin}: the value of {key} must be a text in quotes, not {item!r}.")
+        pairs = {key: str(item) for key, item in value.items()}
     else:
         pairs = {}
-        for item in _texts(value, origin, base):
-            key, separator, text = item.partition("=")
-            if not separator:
-                raise Usage(f"{origin} {item!r} must be NAME=VALUE.")
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if not isinstance(item, str) or "=" not in item:
+                raise Usage(f"{origin} must be NAME=VALUE, but is {item!r}.")
+            key, _, text = item.partition("=")
             pairs[key] = text
+    most = ENVIRONMENT_CHARACTERS
     for key, text in pairs.items():
-        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", key) or len(key) > ENVIRONMENT_CHARACTERS:
-            raise Usage(f"{origin}: SageMaker takes no environment variable called {key!r}.")
-        if len(text) > ENVIRONMENT_CHARACTERS:
+        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", key) or len(key) > most:
             raise Usage(
-                f"{origin}: the value of {key} has {len(text)} characters; SageMaker takes"
-                f" {ENVIRONMENT_CHARACTERS}."
+                f"{origin}: a variable's name must be letters, digits and _, no digit first, at"
+                f" most {most}, but is {key!r}."
             )
+        if len(text) > most:
+            raise Usage(f"{origin}: the value of {key} has {len(text)} characters, above {most}.")
     if len(pairs) > ENVIRONMENT_ENTRIES:
         raise Usage(f"{origin}: {len(pairs)} variables; SageMaker takes {ENVIRONMENT_ENTRIES}.")
     return pairs

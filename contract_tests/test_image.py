@@ -120,8 +120,10 @@ def test_image_size(target: Target) -> None:
 )
 def test_not_cmd_only(target: Target, program: Resolution) -> None:
     image = target.image
+    # A CMD may be the base image's; with a `serve` that only is not on PATH, that is the mistake.
+    absent = program.status is Status.ABSENT and not program.elsewhere
     expect(
-        bool(image.entrypoint) or not image.cmd or program.status is not Status.ABSENT,
+        bool(image.entrypoint) or not image.cmd or not absent,
         expected="an ENTRYPOINT, or a program called serve on PATH",
         actual=f"no ENTRYPOINT, CMD {list(image.cmd)}, and no serve in {program.search_path}",
     )
@@ -170,7 +172,7 @@ def test_serve_executable(program: Resolution) -> None:
     advise(
         program.others_may_execute,
         expected="that every user may execute it, as serverless may not run as root",
-        actual=f"{program.path} has mode {program.mode:04o}",
+        actual=program.closed_to_others,
     )
 
 
@@ -193,6 +195,12 @@ def test_serve_interpreter(program: Resolution) -> None:
         expected="a chain of scripts and interpreters that ends in a program",
         actual="; ".join(p.text for p in problems),
     )
+    doubts = [p for p in program.doubts if p.kind not in _ARCHITECTURE]
+    advise(
+        not doubts,
+        expected="nothing that other engines or kernels may refuse",
+        actual="; ".join(p.text for p in doubts),
+    )
 
 
 @check(
@@ -212,6 +220,12 @@ def test_entrypoint_architecture(target: Target, program: Resolution) -> None:
         not problems,
         expected=f"programs for {target.settings.platform}",
         actual="; ".join(p.text for p in problems),
+    )
+    doubts = [p for p in program.doubts if p.kind in _ARCHITECTURE]
+    advise(
+        not doubts,
+        expected=f"programs for {target.settings.platform} and nothing else",
+        actual="; ".join(p.text for p in doubts),
     )
 
 

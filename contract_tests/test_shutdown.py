@@ -27,7 +27,7 @@ from emulator.sources import contract, failures
 
 RECOVERY_STEP_SECONDS = 0.1
 HEALTHY = 200
-SLOW_SECONDS = 1.0
+SLOW_SECONDS = 3.0
 """A request that takes this long can be caught in the middle."""
 
 IN_FLIGHT_SECONDS = 1.0

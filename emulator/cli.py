@@ -93,7 +93,7 @@ def check(images: Sequence[str], options: Sequence[str] = ()) -> int:
     package = Path(spec.origin).parent
     named = [part for image in images for part in ("--image", image)]
     plugin = ["-p", "contract_tests.plugin", "-p", "no:cacheprovider"]
-    configuration = ["-c", str(package / "pytest.ini"), "--rootdir", str(package)]
+    configuration = ["-c", str(package / "byoc.ini"), "--rootdir", str(package)]
     return int(pytest.main([*configuration, *plugin, *named, *options, str(package)]))
 
 

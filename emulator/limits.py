@@ -57,7 +57,7 @@ class Limits:
         "the largest reading: nothing above it passes. realtime: contract 3.10",
     )
     image_bytes: int | None = _limit(
-        10 * GIB, None, contract("4.8"), "uncompressed; realtime has no such rule (contract 5.10)"
+        10 * GIB, None, contract("4.8"), "uncompressed; realtime has no such rule"
     )
     port: int = _limit(8080, 8080, contract("1.6"))
 

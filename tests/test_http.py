@@ -132,8 +132,8 @@ def header_lines(head: bytes) -> list[str]:
         (OK[:9], OK[9:40], OK[40:]),
         (b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n", b"{", b"}"),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked"
-            b"\r\n\r\n1\r\n{\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
             b"1\r\n}\r\n0\r\n\r\n",
         ),
     ],
@@ -193,8 +193,10 @@ def test_cookies_are_not_kept_for_the_next_request() -> None:
         client = AiohttpHttp()
         try:
             async with serving(serve) as base_url:
-                await client.send(base_url, GET, LONG_ENOUGH)
-                await client.send(base_url, GET, LONG_ENOUGH)
+                # By name: a cookie jar takes no cookies from an address.
+                named = base_url.replace("127.0.0.1", "localhost")
+                await client.send(named, GET, LONG_ENOUGH)
+                await client.send(named, GET, LONG_ENOUGH)
         finally:
             await client.close()
 
@@ -515,7 +517,7 @@ def test_a_shell_reads_the_curl_line_back(
     body = None if text is None else text.encode("utf-8", errors="replace")
     request = Request(method=method, path="/invocations", headers=headers, body=body)
     words = shlex.split(request.curl("http://127.0.0.1:8080"))
-    assert words[:4] == ["curl", "-sS", "-i"] + words[3:4]
+    assert words[:3] == ["curl", "-sS", "-i"]
     assert words[-1] == "http://127.0.0.1:8080/invocations"
     given_headers = [words[i + 1] for i, word in enumerate(words[:-1]) if word == "-H"]
     assert given_headers[: len(headers)] == [f"{n}: {v}" for n, v in headers.items()]

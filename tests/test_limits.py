@@ -1,5 +1,5 @@
-"""Owns: the claims of emulator/limits.py: the numbers themselves, both profiles, and that each has a
-source that may carry it.
+"""Owns: the claims of emulator/limits.py: the numbers themselves, both profiles, and that each has
+a source that may carry it.
 """
 
 from __future__ import annotations

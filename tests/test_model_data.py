@@ -1,5 +1,5 @@
-"""Owns: the claims of emulator/model_data.py, on real archives: what the platform takes is unpacked,
-everything else is refused with AWS's text and the cure, and then nothing was written.
+"""Owns: the claims of emulator/model_data.py, on real archives: what the platform takes is
+unpacked, everything else is refused with AWS's text and the cure, and then nothing was written.
 """
 
 from __future__ import annotations

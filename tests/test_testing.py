@@ -153,7 +153,7 @@ def test_a_deadlock_is_told_instead_of_hanging() -> None:
 
 
 def test_a_deadlock_after_a_cancelled_sleep_is_told_too() -> None:
-    clock = FakeClock()
+    clock = FakeClock(start=0.0)
 
     async def work() -> None:
         long = asyncio.ensure_future(clock.sleep(1000.0))
@@ -163,6 +163,7 @@ def test_a_deadlock_after_a_cancelled_sleep_is_told_too() -> None:
 
     with pytest.raises(RuntimeError, match="deadlock"):
         clock.run(work())
+    assert clock.now() == 0.0
 
 
 def test_what_the_coroutine_raises_comes_out() -> None:

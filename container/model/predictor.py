@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
 # SageMaker unpacks model.tar.gz here, read-only; without one, the image's own model serves.
 MODEL_FILES = [Path("/opt/ml/model/model.json"), Path(__file__).with_name("model.json")]
@@ -38,11 +39,13 @@ class Model:
 
 def load():
     path = next(path for path in MODEL_FILES if path.is_file())
-    return Model(json.loads(path.read_text()))
+    loaded = Model(json.loads(path.read_text()))
+    loaded.probabilities(loaded.mean)  # a file that cannot predict must fail now, not later
+    return loaded
 
 
 class Refused(Exception):
-    """The caller's mistake, answered with a 4xx and one line of text."""
+    """Why there is no prediction: an HTTP status, and one line of text for the caller."""
 
     def __init__(self, status, text):
         super().__init__(text)
@@ -50,44 +53,49 @@ class Refused(Exception):
 
 
 def rows_of(body, content_type):
+    """The request's rows, each as many finite numbers as the model takes."""
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Refused(400, "the body is not UTF-8") from None
     if content_type == JSON:
         rows = rows_of_json(text)
     elif content_type == CSV:
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+        rows = rows_of_csv(text)
     else:
         raise Refused(415, f"send {JSON} or {CSV}, not {content_type}")
     if not rows:
         raise Refused(400, "the body has no rows")
-    return [numbers(row) for row in rows]
+    for row in rows:
+        # Beyond this range a sum could overflow; no flower is that large.
+        if len(row) != model.width or not all(abs(value) < 1e6 for value in row):
+            raise Refused(400, f"every row must have {model.width} finite numbers")
+    return rows
 
 
 def rows_of_json(text):
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=no_constant)
     except (ValueError, RecursionError):
         raise Refused(400, "the body is not JSON") from None
     rows = found.get("instances") if isinstance(found, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise Refused(400, 'send {"instances": [[four numbers], ...]}')
+    if not all(type(value) in (int, float) for row in rows for value in row):  # a bool is an int
+        raise Refused(400, "every value must be a number")
     return rows
 
 
-def numbers(row):
-    width = model.width
+def no_constant(name):
+    """Python would read NaN and Infinity, which are not JSON."""
+    raise ValueError(name)
+
+
+def rows_of_csv(text):
     try:
-        if any(isinstance(value, bool) for value in row):
-            raise ValueError
-        values = [float(value) for value in row]
-    except (TypeError, ValueError, OverflowError):
-        raise Refused(400, "every value must be a number") from None
-    # Beyond this range a sum could overflow; no flower is that large.
-    if len(values) != width or not all(abs(value) < 1e6 for value in values):
-        raise Refused(400, f"every row must have {width} finite numbers")
-    return values
+        return [[float(value) for value in row] for row in csv.reader(io.StringIO(text)) if row]
+    except (ValueError, csv.Error):
+        raise Refused(400, "send lines of numbers with commas between them") from None
 
 
 def answer_type(content_type):
@@ -115,7 +123,7 @@ try:
     model = load()
 except Exception as error:  # the server stays up and says on /ping that it is not ready
     model = None
-    print(f"the model cannot be loaded: {error!r}", file=sys.stderr)
+    print(f"the model cannot be loaded: {error!r}", file=sys.stderr, flush=True)
 
 
 @app.get("/ping")
@@ -126,17 +134,17 @@ def ping():
 
 @app.post("/invocations")
 def invocations():
-    if model is None:
-        return Response("the model is not loaded\n", status=503, mimetype="text/plain")
     try:
+        if model is None:
+            raise Refused(503, "the model is not loaded")
         content_type = request.mimetype or JSON
         rows = rows_of(request.get_data(), content_type)
         kind = answer_type(content_type)
         if kind is None:
             raise Refused(406, f"this model answers {JSON} or {CSV}")
     except Refused as refused:
-        log(refused.status, str(refused))
-        return Response(f"{refused}\n", status=refused.status, mimetype="text/plain")
+        log(refused.status, refused)
+        return plain(refused.status, refused)
     results = []
     for row in rows:
         chances = model.probabilities(row)
@@ -145,5 +153,15 @@ def invocations():
     return Response(encode(kind, results), mimetype=kind)
 
 
+@app.errorhandler(HTTPException)
+def http_error(error):
+    """Flask's pages are HTML, and the caller is a program."""
+    return plain(error.code, error.name)
+
+
+def plain(status, text):
+    return Response(f"{text}\n", status=status, mimetype="text/plain")
+
+
 def log(status, text):
-    print(f"POST /invocations {status} {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"POST /invocations {status} {text}\n")  # one call: threads share the stream

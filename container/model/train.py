@@ -1,6 +1,6 @@
 """Trains the model: softmax regression on Fisher's iris data, in plain Python.
 
-Run when the image is built. The same data gives the same model, to the last digit.
+Run when the image is built. The same data gives the same model.
 
     python3 train.py model.json
 """

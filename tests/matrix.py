@@ -1,0 +1,176 @@
+"""The shipped suite on every broken and every healthy container, and the table made of it.
+
+`python -m tests.matrix --write` runs all and renews fixtures/golden/faults.json and docs/faults.md.
+The real limits hold, except where a fault's table in faults.toml makes one smaller.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emulator.engines.connect import connect
+from tests.suite import ROOT, Done, payload_options, run
+
+GOLDEN = ROOT / "fixtures" / "golden" / "faults.json"
+PAGE = ROOT / "docs" / "faults.md"
+BASE = "byoc-base:latest"
+AT_ONCE = 2
+TRIPPED = ("fail", "warn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    name: str
+    check: str
+    how: str
+    also: tuple[str, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+    memory: int = 2048
+    registry: bool = False
+    needs_internet: bool = False
+    image_bytes_over_base: int | None = None
+    recovery_seconds: float | None = None
+
+    @property
+    def image(self) -> str:
+        return f"byoc-fault-{self.name}:latest"
+
+
+def faults() -> dict[str, Fault]:
+    table = tomllib.loads((ROOT / "fixtures" / "faults.toml").read_text())
+    told = {"source", "seen"}
+    return {
+        name: Fault(name=name, **{k: v for k, v in entry.items() if k not in told})
+        for name, entry in table.items()
+    }
+
+
+def healthy() -> dict[str, Mapping[str, Any]]:
+    return tomllib.loads((ROOT / "fixtures" / "healthy.toml").read_text())
+
+
+def run_fault(fault: Fault, directory: Path) -> Done:
+    """The whole suite on one fault."""
+    limits = dict(fault.limits)
+    if fault.recovery_seconds is not None:
+        limits["recovery_seconds"] = fault.recovery_seconds
+    if fault.image_bytes_over_base is not None:
+        limits["image_bytes"] = _size(BASE) + fault.image_bytes_over_base
+    options = [*payload_options("iris.json", "iris.csv"), "--memory", str(fault.memory)]
+    with _where(fault, directory) as image:
+        return run("--image", image, *options, directory=directory, limits=limits or None)
+
+
+def run_healthy(name: str, directory: Path) -> Done:
+    limits = {"stop_grace_seconds": 3.0} if name == "slow-stop" else None
+    options = payload_options("iris.json", "iris.csv")
+    image = f"byoc-healthy-{name}:latest"
+    return run("--image", image, *options, directory=directory, limits=limits)
+
+
+def _size(image: str) -> int:
+    client = connect()
+    try:
+        return int(client.images.get(image).attrs["Size"])
+    finally:
+        client.close()
+
+
+@contextmanager
+def _where(fault: Fault, directory: Path) -> Iterator[str]:
+    """The reference under which the fault shows: its image, or a pushed copy of it."""
+    if not fault.registry:
+        yield fault.image
+        return
+    path = ROOT / "fixtures" / "faults" / fault.name / "build.py"
+    spec = importlib.util.spec_from_file_location("fault_registry", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.registry(directory) as host:
+        target = f"{host}/byoc-fault:latest"
+        module.push_as_oci(fault.image, target)
+        subprocess.run(["docker", "pull", "-q", target], check=True, capture_output=True)
+        try:
+            yield target
+        finally:
+            subprocess.run(["docker", "rmi", target], check=True, capture_output=True)
+
+
+class Matrix:
+    """Runs in the background, some at once; each is asked for when it is needed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._futures = {}
+        for name, fault in faults().items():
+            self._futures["fault", name] = self._pool.submit(
+                run_fault, fault, _fresh(directory / f"fault-{name}")
+            )
+        for name in healthy():
+            self._futures["healthy", name] = self._pool.submit(
+                run_healthy, name, _fresh(directory / f"healthy-{name}")
+            )
+
+    def fault(self, name: str) -> Done:
+        return self._futures["fault", name].result()
+
+    def healthy(self, name: str) -> Done:
+        return self._futures["healthy", name].result()
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _fresh(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+def page(golden: Mapping[str, Mapping[str, str]]) -> str:
+    lines = [
+        "# The faults",
+        "",
+        "One broken container per check, broken as people break it. Made by",
+        "`python -m tests.matrix --write` from real runs; do not edit. `fail` ends a run with exit code 1,",
+        "`warn` is a SHOULD that does not hold. What only follows from a failure is blocked, not listed.",
+        "",
+        "| fault | how people get there | caught by | also trips |",
+        "|---|---|---|---|",
+    ]
+    for name, fault in faults().items():
+        tripped = golden[name]
+        others = [f"`{k}` ({v})" for k, v in tripped.items() if k != fault.check]
+        caught = f"`{fault.check}` ({tripped[fault.check]})"
+        lines.append(f"| `{name}` | {fault.how} | {caught} | {', '.join(others) or '-'} |")
+    return "\n".join([*lines, ""])
+
+
+def main(arguments: list[str]) -> int:
+    if arguments != ["--write"]:
+        print("usage: python -m tests.matrix --write", file=sys.stderr)
+        return 4
+    with tempfile.TemporaryDirectory() as directory:
+        matrix = Matrix(Path(directory))
+        golden = {name: matrix.fault(name).verdicts(*TRIPPED) for name in faults()}
+        matrix.close()
+    GOLDEN.parent.mkdir(parents=True, exist_ok=True)
+    GOLDEN.write_text(json.dumps(golden, indent=2) + "\n")
+    PAGE.write_text(page(golden))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""Each broken container is caught by its check, each healthy stranger passes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from contract_tests.catalogue import checks
+from tests.matrix import GOLDEN, PAGE, TRIPPED, Matrix, faults, healthy, page
+from tests.suite import ours
+
+pytestmark = pytest.mark.docker
+
+FAULTS = faults()
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory):
+    running = Matrix(tmp_path_factory.mktemp("matrix"))
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_caught_by_its_check_with_a_message_to_act_on(matrix, name):
+    fault, done = FAULTS[name], matrix.fault(name)
+    if fault.needs_internet and "stays-alive" in done.verdicts("fail"):
+        pytest.skip("containers of this machine have no way to the internet, which this one needs")
+    found = done.check(fault.check)
+    expected = {"MUST": ("fail", 1), "SHOULD": ("warn", 0)}[found["level"]]
+    tripped = done.verdicts("fail")
+    assert found["verdict"] == expected[0], done.output
+    assert done.exit_code == (1 if tripped else 0), done.output
+    assert not done.verdicts("error"), done.output
+    for field in ("expected", "actual", "fix", "link", "reproduce"):
+        assert found[field], f"{field} is empty: {done.output}"
+    assert found["actual"].split("\n")[0][:40] in done.output.replace("\n            ", " ")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_trips_what_the_table_says_and_nothing_else(matrix, name):
+    if FAULTS[name].needs_internet and "stays-alive" in matrix.fault(name).verdicts("fail"):
+        pytest.skip("containers of this machine have no way to the internet, which this one needs")
+    golden = json.loads(GOLDEN.read_text())
+    assert matrix.fault(name).verdicts(*TRIPPED) == golden[name], matrix.fault(name).output
+
+
+@pytest.mark.parametrize("name", healthy())
+def test_a_healthy_stranger_raises_no_alarm(matrix, name):
+    done = matrix.healthy(name)
+    assert done.exit_code == 0, done.output
+    assert not done.verdicts("fail", "error", "blocked"), done.output
+    assert set(done.verdicts("warn")) <= set(healthy()[name]["may_warn"]), done.output
+
+
+def test_every_check_has_a_fault_and_every_fault_a_check():
+    claimed = {fault for check in checks() for fault in check.caught_by}
+    assert claimed == set(FAULTS)
+    for check in checks():
+        for fault in check.caught_by:
+            assert FAULTS[fault].check == check.id
+
+
+def test_the_page_of_faults_is_up_to_date():
+    assert PAGE.read_text() == page(json.loads(GOLDEN.read_text()))
+
+
+def test_nothing_is_left_after_all_of_them(matrix):
+    for name in FAULTS:
+        matrix.fault(name)
+    for name in healthy():
+        matrix.healthy(name)
+    assert ours() == []
