@@ -1,6 +1,6 @@
 # Two commands do everything on a bare machine: `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup images check test test-fast lint fix catalog bench lock clean
+.PHONY: help python setup images check test test-fast lint fix catalog bench lock clean
 
 PYTHON := .venv/bin/python
 REFERENCE := byoc-reference:latest
@@ -8,6 +8,9 @@ PAYLOADS := --payload fixtures/payloads/iris.json --payload fixtures/payloads/ir
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+python:
+	@bash scripts/setup.sh python
 
 setup: ## the virtual environment, and a container engine that answers
 	@bash scripts/setup.sh
@@ -21,27 +24,26 @@ test: ## the whole suite of byoc itself, on real containers
 	@$(PYTHON) -m fixtures.images all
 	@$(PYTHON) -m pytest
 
-test-fast: ## what needs no engine, under a minute
-	@[ -x $(PYTHON) ] || bash scripts/setup.sh
+test-fast: python ## what needs no engine, under a minute
 	@$(PYTHON) -m pytest -m "not docker" -q
 
-lint: ## ruff and mypy
+lint: python ## ruff and mypy
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 
-fix: ## what ruff can mend
+fix: python ## what ruff can mend
 	@$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .
 
 images: setup ## the reference, every fault and every healthy stranger
 	@$(PYTHON) -m fixtures.images all
 
-catalog: ## renew the golden catalogue and the pages made of it
+catalog: python ## renew the golden catalogue and the pages made of it
 	@$(PYTHON) -m contract_tests.catalogue --write
 
 bench: setup ## what byoc costs, as ratios in one run
 	@$(PYTHON) -m fixtures.images reference missing-module
 	@$(PYTHON) -m benchmarks
 
-lock: ## renew requirements.lock from pyproject.toml
+lock: python ## renew requirements.lock from pyproject.toml
 	@$(PYTHON) -m pip install -q uv
 	@$(PYTHON) -m uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 		--group dev pyproject.toml -o requirements.lock

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from contract_tests.check import Check
     from contract_tests.run import Run
     from contract_tests.settings import Payload, Settings
-    from contract_tests.target import Subject, Target
+    from contract_tests.subject import Subject
+    from contract_tests.target import Target
     from emulator.limits import Limits
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
@@ -233,7 +234,8 @@ def pytest_runtest_makereport(
     elif result.verdict == "warn":
         report.longrepr = None
     setattr(report, VERDICT, result.verdict)
-    report.user_properties += [
+    # The item's, not the report's: JUnit reads those of the teardown that follows.
+    item.user_properties[:] = [
         ("id", result.id),
         ("level", result.level),
         ("source", f"{result.source} {result.link}"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -18,14 +17,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from contract_tests.check import (
     PAYLOAD,
-    Advice,
     Blocked,
     Check,
-    ContractViolation,
     Level,
     NotApplicable,
     Verdict,
 )
+from contract_tests.judge import judge
 from contract_tests.report import CHAPTERS, Report, Result, failure_text
 from contract_tests.settings import Settings
 from contract_tests.target import Target
@@ -169,52 +167,10 @@ class Run:
         if error is None and when != "call":
             return None
         target = self._targets.get(image)
-        result = self._result(check, error, target, self._spent.pop(check.id))
+        result = judge(check, error, self.settings, target, self._spent.pop(check.id))
         kept = self.results.setdefault(image, [])
         kept[:] = [other for other in kept if other.id != check.id] + [result]
         return result, failure_text(result, _again(check, image))
-
-    def _result(
-        self, check: Check, error: BaseException | None, target: Target | None, seconds: float
-    ) -> Result:
-        level = check.level(self.settings.profile)
-        verdict, reason = Verdict.PASS, ""
-        expected = actual = fix = reproduce = aws_shows = log_tail = ""
-        if isinstance(error, ContractViolation):
-            hard = level is Level.MUST or (level is Level.SHOULD and self.settings.strict)
-            advice = isinstance(error, Advice)
-            verdict = Verdict.FAIL if hard and not advice else Verdict.WARN
-            expected, actual = error.expected, error.actual
-            fix = error.fix or check.fix
-            aws_shows = "" if advice or check.aws_shows is None else str(check.aws_shows)
-            lines = [target.run_line() if target else "", error.reproduce]
-            reproduce = "\n".join(line for line in lines if line)
-            log_tail = _log_tail(target)
-        elif isinstance(error, NotApplicable):
-            verdict, reason = Verdict.SKIP, str(error)
-        elif isinstance(error, Blocked):
-            verdict, reason = Verdict.BLOCKED, str(error)
-        elif error is not None:
-            verdict = Verdict.ERROR
-            reason = "".join(traceback.format_exception_only(error)).strip()
-        return Result(
-            id=check.id,
-            chapter=check.chapter,
-            level=level.value,
-            verdict=verdict.value,
-            clause=check.clause,
-            source=check.source.row,
-            evidence=check.source.evidence.value,
-            seconds=round(seconds, 3),
-            expected=expected,
-            actual=actual,
-            aws_shows=aws_shows,
-            fix=fix,
-            link=check.source.url,
-            reproduce=reproduce,
-            log_tail=log_tail,
-            reason=reason,
-        )
 
     # -- telling ------------------------------------------------------------------------------
 
@@ -276,7 +232,7 @@ class Run:
     def write_reports(self, deselected: Iterable[str]) -> None:
         """The JSON file: one report, or a list of them when several images were named."""
         path = self.settings.report_json
-        if path is None or self.aborted is not None:
+        if path is None or self.aborted is not None or not self._images:
             return
         found = [report.to_json() for report in self.reports(deselected)]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -291,12 +247,6 @@ def _docker_engine() -> Engine:
 
 def _again(check: Check, image: str) -> str:
     return f"pytest --pyargs contract_tests -k {check.function} --image {image}"
-
-
-def _log_tail(target: Target | None) -> str:
-    if target is None:
-        return ""
-    return target.last_log()
 
 
 def version() -> str:

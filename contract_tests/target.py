@@ -9,35 +9,29 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import contextmanager
+import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
+from anyio import CancelScope
 from anyio.from_thread import BlockingPortal
 
 from contract_tests.check import Blocked
-from contract_tests.diagnose import Diagnoser, Finding
-from contract_tests.settings import Payload, Settings
+from contract_tests.diagnose import Diagnoser
+from contract_tests.settings import Settings
+from contract_tests.subject import Subject
 from emulator import model_data, owner
 from emulator.clock import Clock
 from emulator.engines import (
     ContainerSpec,
     Engine,
     ImageInfo,
-    Process,
-    Socket,
     StartRefused,
-    Stopped,
 )
-from emulator.http import Hold, Http, Reply, Request
+from emulator.http import Http
 from emulator.instance import (
-    PING,
-    PLATFORM_HEADERS,
     Instance,
-    StartReport,
-    invocation,
     platform_environment,
 )
 from emulator.limits import MIB, Limits, cpus
@@ -47,133 +41,6 @@ Arguments = TypeVarTuple("Arguments")
 
 RECOVERY_SECONDS = 60.0
 """How long a container has to recover from the death of its worker: one invocation's time."""
-
-
-class Subject:
-    """A started container as a check sees it. Every method blocks, none raises for what the
-    container does.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        instance: Instance,
-        start: StartReport,
-        finding: Finding | None,
-        first_invocation: Reply | None,
-    ) -> None:
-        self.target = target
-        self.start = start
-        self.finding = finding  # why it will never be ready, when that is certain
-        self.first_invocation = first_invocation  # sent in the moment of the first 200
-        self.stopped: Stopped | None = None
-        self._instance = instance
-
-    @property
-    def limits(self) -> Limits:
-        return self._instance.limits
-
-    @property
-    def ready(self) -> bool:
-        return self.start.ready
-
-    def send(self, request: Request, timeout_seconds: float) -> Reply:
-        return self.target.call(self._instance.send, request, timeout_seconds)
-
-    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
-        """A GET with the platform's headers, or with others, in a health check's time."""
-        request = Request(method="GET", path=path, headers=headers or PLATFORM_HEADERS)
-        return self.send(request, self.limits.ping_seconds)
-
-    def ping(self) -> Reply:
-        return self.send(PING, self.limits.ping_seconds)
-
-    def post(
-        self, body: bytes, content_type: str | None, headers: Mapping[str, str] | None = None
-    ) -> Reply:
-        """One invocation, with the platform's time limit."""
-        return self.target.call(self._instance.invoke, body, content_type, headers)
-
-    def invoke(self, payload: Payload) -> Reply:
-        return self.post(payload.body, payload.content_type)
-
-    def invoke_soon(self, payload: Payload) -> Future[Reply]:
-        """An invocation in the background."""
-        return self.target.portal.start_task_soon(
-            self._instance.invoke, payload.body, payload.content_type
-        )
-
-    @contextmanager
-    def held(self, body: bytes, content_type: str) -> Iterator[Future[Reply]]:
-        """An invocation of which half the body is sent. The block runs meanwhile; after it the
-        rest is sent, and the future has the answer. Raises Blocked when it could not be begun.
-        """
-        hold = self.target.call(_new_hold)
-        request = invocation(body, content_type)
-        future = self.target.portal.start_task_soon(
-            self._instance.send, request, self.limits.invocation_seconds, hold
-        )
-        try:
-            begun = self.target.call(_begun, hold, self.limits.ping_seconds)
-            if not begun:
-                raise Blocked("a request could not be begun: the container took no connection")
-            yield future
-        finally:
-            self.target.call(_release, hold)
-
-    def exit_code(self) -> int | None:
-        return self.target.call(self._instance.container.exit_code)
-
-    def logs(self, tail: int = 50) -> str:
-        return self.target.call(self._instance.container.logs, tail)
-
-    def processes(self) -> list[Process]:
-        return self.target.call(self._instance.container.processes)
-
-    def signal(self, pid: int, number: int) -> None:
-        self.target.call(self._instance.container.signal, pid, number)
-
-    def sockets(self) -> list[Socket]:
-        return self.target.call(self._instance.container.sockets)
-
-    def oom_kills(self) -> int:
-        return self.target.call(self._instance.container.oom_kills)
-
-    def changed_paths(self) -> list[str]:
-        return self.target.call(self._instance.container.changed_paths)
-
-    def connect_inside(self, timeout_seconds: float) -> float | None:
-        return self.target.call(
-            self._instance.container.connect_inside, self._instance.spec.port, timeout_seconds
-        )
-
-    def stop(self, grace_seconds: float | None = None) -> Stopped:
-        """Once; later calls tell how it went."""
-        if self.stopped is None:
-            self.stopped = self.target.call(self._instance.stop, grace_seconds)
-        return self.stopped
-
-    def stop_soon(self) -> Future[Stopped]:
-        """The platform's way of stopping, in the background."""
-        return self.target.portal.start_task_soon(self._instance.stop)
-
-
-async def _new_hold() -> Hold:
-    return Hold()
-
-
-async def _begun(hold: Hold, timeout_seconds: float) -> bool:
-    import asyncio
-
-    try:
-        await asyncio.wait_for(hold.halfway(), timeout_seconds)
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _release(hold: Hold) -> None:
-    hold.release()
 
 
 class Target:
@@ -209,8 +76,26 @@ class Target:
     def call(
         self, function: Callable[[*Arguments], Awaitable[Returned]], *arguments: *Arguments
     ) -> Returned:
-        """Runs a coroutine function on the event loop."""
-        return self.portal.call(function, *arguments)
+        """Runs a coroutine function on the event loop.
+
+        When the caller is interrupted it is cancelled, and waited for: what it began it clears up.
+        """
+        ended = threading.Event()
+
+        async def run() -> Returned:
+            try:
+                return await function(*arguments)
+            finally:
+                ended.set()
+
+        future = self.portal.start_task_soon(run)
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                future.cancel()
+                ended.wait()
+            raise
 
     @property
     def spec(self) -> ContainerSpec:
@@ -260,7 +145,8 @@ class Target:
                 payload = self.settings.payload[0]
                 first = await instance.invoke(payload.body, payload.content_type)
         except BaseException:
-            await instance.stop(0)
+            with CancelScope(shield=True):  # an interrupted start must not leave its container
+                await instance.stop(0)
             raise
         subject = Subject(self, instance, report, diagnoser.finding, first)
         self._subjects.append(subject)

@@ -1,7 +1,7 @@
 """Chapter filesystem: where the container may write, and as whom it may have to run.
 
 Owns: the clauses on /opt/ml/model, users, capabilities and /dev/shm. Must not know: how an engine
-restricts a container. What serverless really does is not published (contract 1.14 to 1.16), so
+restricts a container. What serverless really does is not published (contract 1.15), so
 all but the documented clause are SHOULD, and say what they rest on.
 """
 
@@ -11,7 +11,8 @@ import dataclasses
 
 from contract_tests.check import MUST, SHOULD, check, expect
 from contract_tests.sandbox import ARBITRARY_USER, NO_DAC, sandbox
-from contract_tests.target import Subject, Target
+from contract_tests.subject import Subject
+from contract_tests.target import Target
 from emulator.engines import Capability
 from emulator.errors import PING_FAILED
 from emulator.sources import contract, failures

@@ -7,6 +7,7 @@ know: how an image is read (`executable`, `emulator.engines`).
 from __future__ import annotations
 
 import pytest
+from anyio import CancelScope
 
 from contract_tests.check import MUST, SHOULD, advise, check, expect, not_applicable
 from contract_tests.executable import Problem, Resolution, Status, resolve
@@ -36,7 +37,8 @@ def program(target: Target) -> Resolution:
             try:
                 return await resolve(target.image, files)
             finally:
-                await files.close()
+                with CancelScope(shield=True):  # also when the run is interrupted
+                    await files.close()
 
         target.notes["program"] = target.call(look)
     found = target.notes["program"]

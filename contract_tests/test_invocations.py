@@ -18,7 +18,8 @@ from contract_tests.check import (
     not_applicable,
 )
 from contract_tests.settings import Payload
-from contract_tests.target import Subject, Target
+from contract_tests.subject import Subject
+from contract_tests.target import Target
 from emulator.errors import CLIENT_ERROR, INVOCATION_TIMEOUT, SERVER_ERROR
 from emulator.http import Outcome, Reply
 from emulator.limits import Limits
@@ -27,7 +28,8 @@ from emulator.sources import contract, failures
 REPEATS = 3
 CLIENT_ERRORS = range(400, 500)
 LONG_MESSAGE_BYTES = 2048
-"""The longest Message that a ModelError carries (contract 3.41)."""
+"""The longest Message that an error of InvokeEndpoint carries (contract 3.41,
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html)."""
 
 
 def answers(container: Subject, payloads: tuple[Payload, ...]) -> dict[str, Reply]:

@@ -6,7 +6,8 @@ Owns: the clause on stdout and stderr. Must not know: what is logged.
 from __future__ import annotations
 
 from contract_tests.check import SHOULD, check, expect
-from contract_tests.target import Subject, Target
+from contract_tests.subject import Subject
+from contract_tests.target import Target
 from emulator.sources import failures
 
 WITHIN_SECONDS = 5.0

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from contract_tests.check import MUST, PAYLOAD, advise, check, expect
 from contract_tests.settings import Payload
-from contract_tests.target import Subject, Target
+from contract_tests.subject import Subject
+from contract_tests.target import Target
 from contract_tests.test_invocations import answers
 from emulator.errors import CLIENT_ERROR, PlatformText
 from emulator.http import Outcome, Reply

@@ -18,7 +18,8 @@ from contract_tests.check import (
     not_applicable,
 )
 from contract_tests.settings import Payload
-from contract_tests.target import Subject, Target
+from contract_tests.subject import Subject
+from contract_tests.target import Target
 from emulator.engines import Capability, Process, Stopped
 from emulator.errors import NO_RESPONSE, SERVER_ERROR
 from emulator.http import Outcome, Reply

@@ -12,7 +12,8 @@ import dataclasses
 from contract_tests.check import MUST, SHOULD, advise, check, expect, not_applicable
 from contract_tests.diagnose import Sign, reachable
 from contract_tests.sandbox import sandbox
-from contract_tests.target import Subject, Target
+from contract_tests.subject import Subject
+from contract_tests.target import Target
 from emulator.engines import Capability, EngineUnavailable, StartRefused
 from emulator.errors import CANNOT_START, PING_FAILED, STARTUP_TIMEOUT
 from emulator.instance import PLATFORM_HEADERS, StartState

@@ -16,7 +16,7 @@ from emulator.http import Hold, Http, Outcome, Reply, Request
 from emulator.limits import Limits
 
 PLATFORM_HEADERS: Mapping[str, str] = {"Host": "model.aws.local:8080", "User-Agent": "AHC/2.0"}
-"""What the platform's client sends with every request (contract 1.17 and 2.5,
+"""What the platform's client sends with every request (contract 1.17 and contract 2.5,
 https://github.com/pytorch/serve/issues/1028)."""
 
 PING = Request(method="GET", path="/ping", headers=PLATFORM_HEADERS)

@@ -54,12 +54,13 @@ def alive(owner: str) -> bool | None:
     parts = owner.rsplit("/", 2)
     if len(parts) != 3 or parts[0] != host():
         return None
-    try:
-        pid, started = int(parts[1]), float(parts[2])
-    except ValueError:
+    if not (re.fullmatch(r"\d{1,9}", parts[1]) and re.fullmatch(r"\d{1,12}(\.\d+)?", parts[2])):
         return None
     try:
-        return abs(psutil.Process(pid).create_time() - started) <= SAME_START_SECONDS
+        process = psutil.Process(int(parts[1]))
+        if process.status() == psutil.STATUS_ZOMBIE:  # ended; only its parent has not asked yet
+            return False
+        return abs(process.create_time() - float(parts[2])) <= SAME_START_SECONDS
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:  # it is there, and another user's: not ours to take

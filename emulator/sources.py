@@ -92,6 +92,7 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "3.10": (_FAQ, _D),  # 25 MB on instances
     "3.11": (_INVOKE, _D),  # 4 MB on serverless
     "3.13": (_CODE, _D),  # 60 s for an invocation
+    "3.41": (_RUNTIME, _D),  # Message has at most 2048 characters
     "4.1": (_SERVERLESS, _D),  # memory sizes
     "4.8": (_SERVERLESS, _D),  # 10 GB image
     "4.9": (_LAMBDA, _I),  # CPU share, by analogy with Lambda
@@ -101,15 +102,11 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
 }
 
 _FAILURES: dict[str, tuple[str, Evidence]] = {
-    "3.2": (_issue("aws/amazon-sagemaker-examples", 2793), _M),  # nginx body limit
     "3.3": (_issue("aws/amazon-sagemaker-examples", 3148), _M),  # workers killed for memory
-    "3.4": (_issue("aws/sagemaker-huggingface-inference-toolkit", 111), _R),  # early /ping
-    "3.6": (_issue("datarobot/datarobot-user-models", 883), _R),  # /ping redirects
     "3.7": (_issue("aws/amazon-sagemaker-examples", 628), _M),  # serve not found
     "3.10": (_issue("aws-samples/amazon-sagemaker-custom-container", 3), _M),  # architecture
     "3.11": (_TROUBLE, _D),  # write permissions on serverless
     "3.12": (_issue("aws/sagemaker-tensorflow-serving-container", 130), _R),  # downloads at start
-    "3.14": (_issue("vllm-project/vllm", 11557), _R),  # serve swallowed or rejected
     "3.16": (_issue("aws/sagemaker-tensorflow-training-toolkit", 154), _R),  # dead backend
     "3.20": (_issue("aws/amazon-sagemaker-examples", 319), _R),  # logs missing
     "3.22": (_issue("aws/amazon-sagemaker-examples", 571), _M),  # carriage returns
@@ -119,7 +116,6 @@ _FAILURES: dict[str, tuple[str, Evidence]] = {
     "3.32": (_issue("aws/sagemaker-python-sdk", 2686), _R),  # NaN
     "3.35": (_issue("david-cortes/cmfrec", 37), _R),  # fork and OpenMP
     "3.36": (_CODE, _D),  # signals
-    "3.41": (_CODE, _I),  # Host allow-lists: the header is reported, the refusal is HTTP's rule
 }
 
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to work: a virtual environment with the locked packages, and a
-# container engine that answers. Does nothing that is done already. With `tests` also the two
-# Debian packages that only our own suite needs.
+# container engine that answers. Does nothing that is done already.
+#
+#     scripts/setup.sh          both
+#     scripts/setup.sh python   the virtual environment alone
+#     scripts/setup.sh tests    both, and the two Debian packages that only our own suite needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -62,12 +65,12 @@ make_environment() {
 
 engine() { .venv/bin/python -m emulator.engines.connect; }
 
+runs_as() { [ -n "$1" ] && [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ]; }
+
 # A pid file survives a crash; dockerd refuses to start while the number in it is in use by anybody.
 drop_stale_pid() {
-    local file=$1 name=$2 pid
-    [ -f "$file" ] || return 0
-    pid=$(cat "$file" 2>/dev/null || true)
-    if [ -z "$pid" ] || [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != "$name" ]; then
+    local file=$1 name=$2
+    if [ -f "$file" ] && ! runs_as "$(cat "$file" 2>/dev/null)" "$name"; then
         say "removing the stale $file"
         rm -f "$file"
     fi
@@ -80,14 +83,20 @@ start_dockerd() {
     say "starting dockerd (log: $log; stop it with: kill \$(cat /var/run/docker.pid))"
     # Away from this terminal and its pipes: who waits for our output must not wait for dockerd.
     setsid nohup dockerd >"$log" 2>&1 </dev/null &
+    local started=$!
     for _ in $(seq 1 120); do
         if engine >/dev/null 2>&1; then
             return
         fi
+        # Ours may have ended because another one is starting; that one is worth the wait.
+        if ! kill -0 "$started" 2>/dev/null && ! runs_as "$(cat /var/run/docker.pid 2>/dev/null)" dockerd; then
+            break
+        fi
         sleep 0.5
     done
-    tail -n 20 "$log" >&2
-    die "dockerd did not answer within 60 s; its log is $log. In a container, docker needs --privileged."
+    printf 'setup: the end of %s:\n' "$log" >&2
+    tail -n 10 "$log" >&2
+    die "dockerd does not answer (see above). Inside a container, it needs one that runs with --privileged."
 }
 
 ensure_engine() {
@@ -110,14 +119,24 @@ ensure_engine() {
     say "$(engine)"
 }
 
-make_environment
-ensure_engine
-if [ "${1:-}" = tests ]; then
+# -- for our own suite: an image with an OCI manifest, in a real registry -------------------------
+
+ensure_test_tools() {
     if command -v skopeo >/dev/null && command -v docker-registry >/dev/null; then
-        :
-    elif debian_root; then
-        apt_install skopeo docker-registry
-    else
-        die "our own suite needs skopeo and docker-registry (one fault is an OCI manifest in a registry); install them, or run \`make test-fast\`."
+        return
     fi
+    debian_root || die "our own suite needs skopeo and docker-registry: install them, or run \`make test-fast\`."
+    apt_install skopeo docker-registry
+}
+
+case ${1:-} in
+    '' | python | tests) ;;
+    *) die "there is no '$1'; expected nothing, 'python' or 'tests'." ;;
+esac
+make_environment
+if [ "${1:-}" != python ]; then
+    ensure_engine
+fi
+if [ "${1:-}" = tests ]; then
+    ensure_test_tools
 fi

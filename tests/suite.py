@@ -13,11 +13,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PAYLOADS = ROOT / "fixtures" / "payloads"
 REFERENCE = "byoc-reference:latest"
-OURS = "label=byoc.owner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
+    pid: int
     exit_code: int
     output: str
     report: dict[str, Any] | None
@@ -51,29 +51,38 @@ def run(
 ) -> Done:
     """`pytest contract_tests OPTIONS` in the source tree; the report lands in `directory`."""
     report = directory / "report.json"
-    done = subprocess.run(
-        command(*options, "--report-json", str(report), limits=limits),
+    running = begin(*options, "--report-json", str(report), limits=limits)
+    try:
+        output, _ = running.communicate(timeout=timeout)
+    except BaseException:
+        running.terminate()
+        running.communicate()
+        raise
+    found = json.loads(report.read_text()) if report.exists() else None
+    return Done(pid=running.pid, exit_code=running.returncode, output=output, report=found)
+
+
+def begin(*options: str, limits: dict[str, float] | None = None) -> subprocess.Popen[str]:
+    """The same, not waited for; its output comes as one text."""
+    return subprocess.Popen(
+        command(*options, limits=limits),
         cwd=ROOT,
         env=environment(limits),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=timeout,
-        check=False,
     )
-    found = json.loads(report.read_text()) if report.exists() else None
-    return Done(exit_code=done.returncode, output=done.stdout + done.stderr, report=found)
 
 
 def payload_options(*names: str) -> list[str]:
     return [part for name in names for part in ("--payload", str(PAYLOADS / name))]
 
 
-def ours() -> list[str]:
-    """Names of containers and networks that carry our label."""
+def left_by(pid: int) -> list[str]:
+    """Containers and networks whose label names that process as their owner."""
     shown: list[str] = []
-    for kind in (["ps", "-a", "--format", "{{.Names}} {{.Image}}"], ["network", "ls", "-q"]):
-        done = subprocess.run(
-            ["docker", *kind, "--filter", OURS], capture_output=True, text=True, check=True
-        )
-        shown += done.stdout.split("\n")
-    return [line for line in shown if line]
+    for kind in (["ps", "-a"], ["network", "ls"]):
+        form = ["--format", '{{.Label "byoc.owner"}} {{.ID}}', "--filter", "label=byoc.owner"]
+        done = subprocess.run(["docker", *kind, *form], capture_output=True, text=True, check=True)
+        shown += [line for line in done.stdout.splitlines() if f"/{pid}/" in line]
+    return shown

@@ -16,7 +16,17 @@ import pytest
 
 from contract_tests.catalogue import checks
 from emulator.engines.connect import connect
-from tests.suite import PAYLOADS, REFERENCE, ROOT, command, environment, ours, payload_options, run
+from tests.suite import (
+    PAYLOADS,
+    REFERENCE,
+    ROOT,
+    begin,
+    command,
+    environment,
+    left_by,
+    payload_options,
+    run,
+)
 
 pytestmark = pytest.mark.docker
 
@@ -65,7 +75,7 @@ def test_junit_carries_id_level_source_and_verdict(reference_run):
 
 
 def test_nothing_is_left_after_a_run(reference_run):
-    assert ours() == []
+    assert left_by(reference_run[0].pid) == []
 
 
 def test_without_a_payload_the_result_is_partial_and_says_so(tmp_path):
@@ -114,7 +124,7 @@ WRONG = {
     "unknown image": (["--image", "byoc-refrence:latest"], 4, "byoc-reference"),
     "bad memory": (["--image", REFERENCE, "--memory", "1500"], 4, "1024, 2048"),
     "bad profile": (["--image", REFERENCE, "--profile", "lambda"], 4, "serverless, realtime"),
-    "missing payload": (["--image", REFERENCE, "--payload", "nope.json"], 4, "does not exist"),
+    "missing payload": (["--image", REFERENCE, "--payload", "nope.json"], 4, "nope.json cannot be read"),
     "unknown option": (["--image", REFERENCE, "--playload", "x"], 4, "--playload"),
     "no image": ([], 4, "--image myimage:latest"),
     "no model data": (["--image", REFERENCE, "--model-data", "nope"], 4, "does not exist"),
@@ -129,7 +139,7 @@ def test_wrong_usage_is_one_paragraph_and_leaves_nothing(case, tmp_path):
     assert words in done.output
     assert "Traceback" not in done.output
     assert done.report is None
-    assert ours() == []
+    assert left_by(done.pid) == []
 
 
 def test_an_archive_with_a_symlink_is_refused_with_the_platforms_words(tmp_path):
@@ -173,20 +183,15 @@ def test_a_killed_run_is_cleared_by_the_next_and_nothing_else_is_touched(tmp_pat
         REFERENCE, ["sleep", "600"], detach=True, name="not-byocs", labels={"keep": "me"}
     )
     try:
-        first = subprocess.Popen(
-            command("--image", REFERENCE, *BOTH),
-            cwd=ROOT,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-        )
-        _wait_for(ours)
+        first = begin("--image", REFERENCE, *BOTH)
+        _wait_for(lambda: left_by(first.pid))
         first.kill()
-        first.wait()
-        assert ours(), "the killed run left its container"
+        first.communicate()
+        assert left_by(first.pid), "the killed run left its container"
         done = run("--image", REFERENCE, "-k", "test_image_architecture", directory=tmp_path)
         assert done.exit_code == 0, done.output
         assert "left by an earlier run" in done.output
-        assert ours() == []
+        assert left_by(first.pid) == []
         foreign.reload()
         assert foreign.status == "running"
     finally:
@@ -196,30 +201,19 @@ def test_a_killed_run_is_cleared_by_the_next_and_nothing_else_is_touched(tmp_pat
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_run_stops_what_it_started(number):
-    running = subprocess.Popen(
-        command("--image", REFERENCE, *BOTH),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    _wait_for(ours)
+    running = begin("--image", REFERENCE, *BOTH)
+    _wait_for(lambda: left_by(running.pid))
     running.send_signal(number)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 2, output
-    assert ours() == []
+    assert left_by(running.pid) == []
 
 
 def test_clean_removes_what_a_killed_run_left():
-    running = subprocess.Popen(
-        command("--image", REFERENCE, *BOTH),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-    )
-    _wait_for(ours)
+    running = begin("--image", REFERENCE, *BOTH)
+    _wait_for(lambda: left_by(running.pid))
     running.kill()
-    running.wait()
+    running.communicate()
     done = subprocess.run(
         [sys.executable, "-m", "emulator.cli", "clean"],
         cwd=ROOT,
@@ -228,18 +222,12 @@ def test_clean_removes_what_a_killed_run_left():
         check=True,
     )
     assert "removed container" in done.stdout
-    assert ours() == []
+    assert left_by(running.pid) == []
 
 
 def test_clean_leaves_a_living_run_alone():
-    running = subprocess.Popen(
-        command("--image", REFERENCE, *BOTH),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    _wait_for(ours)
+    running = begin("--image", REFERENCE, *BOTH)
+    _wait_for(lambda: left_by(running.pid))
     done = subprocess.run(
         [sys.executable, "-m", "emulator.cli", "clean"],
         cwd=ROOT,
@@ -266,8 +254,7 @@ def test_an_installed_copy_works_outside_of_the_tree(tmp_path):
     dependencies = [p for p in sys.path if p.endswith("site-packages")]
     (site / "dependencies.pth").write_text("\n".join(dependencies) + "\n")
     subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall"]
-        + [str(next(wheel.glob("*.whl")))],
+        [python, "-m", "pip", "install", "-q", "--no-deps", next(wheel.glob("*.whl"))],
         check=True,
     )
     elsewhere = tmp_path / "elsewhere"
@@ -292,8 +279,10 @@ def test_an_installed_copy_works_outside_of_the_tree(tmp_path):
     assert report["result"] == "success"
     (elsewhere / "pyproject.toml").unlink()
     direct = subprocess.run(
-        [python, "-m", "pytest", "--pyargs", "contract_tests", "--image", REFERENCE]
-        + ["-k", "test_ping_in_time", "-p", "no:cacheprovider"],
+        [
+            *(python, "-m", "pytest", "--pyargs", "contract_tests", "--image", REFERENCE),
+            *("-k", "test_ping_in_time", "-p", "no:cacheprovider"),
+        ],
         cwd=elsewhere,
         env=kept,
         capture_output=True,

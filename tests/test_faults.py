@@ -8,7 +8,7 @@ import pytest
 
 from contract_tests.catalogue import checks
 from tests.matrix import GOLDEN, PAGE, TRIPPED, Matrix, faults, healthy, page
-from tests.suite import ours
+from tests.suite import left_by
 
 pytestmark = pytest.mark.docker
 
@@ -67,8 +67,5 @@ def test_the_page_of_faults_is_up_to_date():
 
 
 def test_nothing_is_left_after_all_of_them(matrix):
-    for name in FAULTS:
-        matrix.fault(name)
-    for name in healthy():
-        matrix.healthy(name)
-    assert ours() == []
+    runs = [matrix.fault(name) for name in FAULTS] + [matrix.healthy(name) for name in healthy()]
+    assert [left for done in runs for left in left_by(done.pid)] == []

@@ -130,7 +130,8 @@ class Running:
         )
         code, output = self.container.exec_run(["python3", "-c", script])
         assert code == 0, output
-        return {int(pid): line for pid, line in json.loads(bytes(output)).items()}
+        assert isinstance(output, bytes)
+        return {int(pid): line for pid, line in json.loads(output).items()}
 
     def child(self, name: str) -> int:
         """The pid of nginx or gunicorn."""

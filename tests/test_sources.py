@@ -49,7 +49,7 @@ def test_a_discussion_is_cited_by_its_number(source: Source) -> None:
 
 def test_a_source_tells_its_row_and_how_well_it_is_known() -> None:
     assert str(contract("2.3")) == "contract 2.3 (documented)"
-    assert str(failures("3.2")) == "failures 3.2 (reproduced)"
+    assert str(failures("3.3")) == "failures 3.3 (reproduced)"
     assert contract("2.3").url.startswith("https://docs.aws.amazon.com/sagemaker/")
 
 
@@ -116,3 +116,19 @@ def test_a_text_of_the_platform_has_no_doubled_or_missing_space(text: PlatformTe
     # The texts are written in pieces; a piece without its space would join two words.
     assert "  " not in text.text
     assert re.search(r"[a-z][.,][A-Z]", text.text) is None
+
+
+def named_in_both_packages(room: str) -> set[str]:
+    """Rows named in code, docstrings and comments of the two packages."""
+    found: set[str] = set()
+    for package in ("emulator", "contract_tests"):
+        for path in (ROOT / package).rglob("*.py"):
+            if path.name != "sources.py":
+                found |= set(re.findall(rf"{room}\W{{0,3}}(\d+\.\d+)", path.read_text()))
+    return found
+
+
+@pytest.mark.parametrize("room", ["contract", "failures"])
+def test_every_cited_row_is_in_the_table_and_every_row_is_cited(room: str) -> None:
+    table = {"contract": sources._CONTRACT, "failures": sources._FAILURES}[room]
+    assert named_in_both_packages(room) == set(table)

@@ -8,6 +8,7 @@ replaced by something else.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from urllib.parse import urlparse
 import docker
 import docker.errors
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
@@ -27,6 +29,9 @@ CALL_SECONDS = 120
 """For one call of the engine's API; pulling and building are none of ours."""
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+CONNECTIONS = 32
+"""As many as an engine has threads; the SDK's ten would open new ones all the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,20 +70,25 @@ def _context(environment: Mapping[str, str]) -> Candidate | None:
     name = environment.get("DOCKER_CONTEXT", "")
     try:
         context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-    except (docker.errors.DockerException, OSError, ValueError) as error:
+    except Exception as error:  # the SDK raises that bare class for a file that it cannot read
         raise EngineUnavailable(
             f"The docker context {name or 'in use'} cannot be read: {error}. Choose another with"
             " `docker context use NAME`, or set DOCKER_HOST."
         ) from error
     if context is None:
-        if name:
-            raise EngineUnavailable(
-                f"DOCKER_CONTEXT names {name!r}, and there is no such docker context. `docker"
-                " context ls` lists them; or unset DOCKER_CONTEXT."
-            )
-        return None
+        named = name or get_current_context_name()
+        where = "DOCKER_CONTEXT" if name else "Docker's configuration"
+        raise EngineUnavailable(
+            f"{where} names {named!r}, and there is no such docker context. `docker context ls`"
+            " lists them; choose one with `docker context use NAME`, or set DOCKER_HOST."
+        )
     if context.Name == "default":
         return None
+    if not context.Host:
+        raise EngineUnavailable(
+            f"The docker context {context.Name!r} names no Docker engine. Choose another with"
+            " `docker context use NAME`, or set DOCKER_HOST."
+        )
     return Candidate(
         url=str(context.Host),
         origin=f"docker context {context.Name}",
@@ -124,9 +134,24 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def _probe(url: str) -> None:
+    """Fails as the SDK would, but leaves no socket open: the SDK does, and a pytest run that turns
+    warnings into errors would end with that.
+    """
+    if url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(CONNECT_SECONDS)
+            probe.connect(url.removeprefix("unix://"))
+
+
 def _open(candidate: Candidate) -> docker.DockerClient:
+    _probe(candidate.url)
     client = docker.DockerClient(
-        base_url=candidate.url, tls=candidate.tls or False, timeout=CONNECT_SECONDS, version="auto"
+        base_url=candidate.url,
+        tls=candidate.tls or False,
+        timeout=CONNECT_SECONDS,
+        version="auto",
+        max_pool_size=CONNECTIONS,
     )
     try:
         client.ping()
@@ -140,7 +165,8 @@ def _open(candidate: Candidate) -> docker.DockerClient:
 def _refuse_remote(candidate: Candidate) -> None:
     parsed = urlparse(candidate.url)
     remote = parsed.scheme == "ssh" or (
-        parsed.scheme in ("tcp", "http", "https") and (parsed.hostname or "") not in LOCAL_HOSTS
+        parsed.scheme in ("tcp", "http", "https")
+        and (parsed.hostname or "") not in (*LOCAL_HOSTS, socket.gethostname().lower())
     )
     if remote:
         raise EngineUnavailable(

@@ -1,164 +1,234 @@
-"""One Docker container: how it lives, what it writes, what can be seen of it.
+"""One Docker container: how it lives, how it ends, what it wrote.
 
 Owns: everything after the start. Must not know: how it was started, SageMaker's rules. What is
-seen from the host (processes, sockets, namespaces) is in `docker_inside`.
+seen inside of it is in `docker_processes`, `docker_network` and `docker_memory`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import docker.errors
 import requests
 
 from emulator.engines import EngineUnavailable, Process, Socket, Stopped
-from emulator.engines import docker_inside as inside
+from emulator.engines import docker_memory as memory
+from emulator.engines import docker_network as network
+from emulator.engines import docker_processes as processes
 
 if TYPE_CHECKING:
     from emulator.engines.docker_engine import DockerEngine
 
+T = TypeVar("T")
+
 GONE = -1
 """The exit code of a container that somebody else removed."""
 
-EXTRA_SECONDS = 5.0
-"""For the engine to notice and to answer, on top of what the container is given."""
+EXTRA_SECONDS = 10.0
+"""For the engine to notice that a killed container ended."""
 
 KILLED = 137
 TERM, KILL = 15, 9
+
+KEPT_LINES = 1000
+"""How much of its log outlives a container that was stopped."""
 
 
 class DockerContainer:
     """See `emulator.engines.Container`."""
 
-    def __init__(self, engine: DockerEngine, identity: str, *, port: int, pid: int) -> None:
+    def __init__(
+        self, engine: DockerEngine, identity: str, *, port: int, pid: int, started_at: str
+    ) -> None:
         self.id = identity
         self.base_url = f"http://127.0.0.1:{port}"
         self._engine = engine
         self._pid = pid
+        self._started_at = started_at
         self._exit_code: int | None = None
-        self._last_logs: str | None = None
-        self._oom_kills: int | None = None
-        self._stopped: Stopped | None = None
-        self._stopping = asyncio.Lock()
-        self._began_at: str | None = None
+        self._kept_log: str | None = None
+        self._oom_kills = 0  # as far as is known already
+        self._stopping: asyncio.Task[Stopped] | None = None
+        self._hurried = False
 
     @property
     def _api(self) -> Any:
         return self._engine.api
 
-    async def _state(self) -> dict[str, Any] | None:
-        """The engine's account of it; None when it is gone."""
-        try:
-            found = await self._engine.run(lambda: self._api.inspect_container(self.id))
-        except docker.errors.NotFound:
-            return None
-        state: dict[str, Any] = found["State"]
-        return state
-
     async def exit_code(self) -> int | None:
         if self._exit_code is None:
-            state = await self._state()
-            if state is None:
-                self._exit_code = GONE
-            elif not state["Running"] and state["Status"] != "created":
-                self._exit_code = int(state["ExitCode"])
+            await self._engine.ask(self._look)
         return self._exit_code
 
-    async def logs(self, tail: int = 50) -> str:
-        if self._last_logs is not None:
-            return "\n".join(self._last_logs.splitlines()[-tail:])
+    def _look(self) -> Mapping[str, Any]:
+        """One question to the engine; the exit code and a memory kill are remembered."""
         try:
-            raw = await self._engine.run(
-                lambda: self._api.logs(self.id, stdout=True, stderr=True, tail=tail)
-            )
+            state: dict[str, Any] = self._api.inspect_container(self.id)["State"]
+        except docker.errors.NotFound:
+            state = {"Running": False, "ExitCode": GONE}
+        if not state["Running"] and self._exit_code is None:
+            self._exit_code = int(state["ExitCode"])
+        if state.get("OOMKilled"):
+            self._oom_kills = max(1, self._oom_kills)
+        return state
+
+    async def logs(self, tail: int = 50) -> str:
+        if self._kept_log is not None:
+            return _last_lines(self._kept_log, tail)
+        return await self._engine.run(lambda: self._read_log(tail))
+
+    def _read_log(self, tail: int) -> str:
+        try:
+            raw = self._api.logs(self.id, stdout=True, stderr=True, tail=max(0, tail))
         except docker.errors.NotFound:
             return "(the container was removed by somebody else, and its log with it)"
         except docker.errors.APIError as error:
             return f"(the engine gives no log: {error.explanation})"
-        return bytes(raw).decode("utf-8", errors="replace").rstrip("\n")
+        return _last_lines(bytes(raw).decode("utf-8", errors="replace"), tail)
+
+    # -- the end -------------------------------------------------------------------------------
 
     async def stop(self, grace_seconds: float) -> Stopped:
-        async with self._stopping:
-            if self._stopped is None:
-                # Shielded: a cancelled caller must not leave a container behind.
-                self._stopped = await asyncio.shield(self._stop(grace_seconds))
-            return self._stopped
+        if self._stopping is None or _failed(self._stopping):
+            self._stopping = asyncio.create_task(self._stop(grace_seconds))
+            self._stopping.add_done_callback(_failed)
+        elif grace_seconds <= 0 and not self._stopping.done():
+            # Somebody cannot wait: the grace that another caller gave ends here.
+            self._hurried = True
+            await self._signal_main(KILL)
+        # Shielded: a caller who is cancelled must not leave a container behind.
+        return await asyncio.shield(self._stopping)
 
     async def _stop(self, grace_seconds: float) -> Stopped:
         clock = self._engine.clock
         began = clock.now()
-        killed = False
-        code = await self.exit_code()
-        if code is None and grace_seconds > 0:
+        state = await self._engine.ask(self._look)
+        # The cgroup with the count ends with the container.
+        await self._engine.ask(self._count_kills)
+        killed = self._exit_code is None
+        if killed and grace_seconds > 0 and not self._hurried:
             await self._signal_main(TERM)
-            code = await self._wait(grace_seconds)
-        if code is None:
-            killed = True
-            await self._signal_main(KILL)
-            code = await self._wait(EXTRA_SECONDS)
+            if state.get("Paused"):  # it takes the signal only when it goes on
+                await self._unpause()
+            ended = await self._wait(grace_seconds)
+            killed = self._hurried or not ended
+            if not ended:
+                await self._signal_main(KILL)
+                await self._wait(EXTRA_SECONDS)
         seconds = clock.now() - began
-        self._exit_code = KILLED if code is None else code
-        self._last_logs = await self.logs(1000)
-        self._oom_kills = await self.oom_kills()
+        self._kept_log = await self._engine.run(lambda: self._read_log(KEPT_LINES))
         with contextlib.suppress(docker.errors.NotFound):
-            await self._engine.run(lambda: self._api.remove_container(self.id, v=True, force=True))
+            await self._engine.run(self._remove)
+        if self._exit_code is None:  # it ran up to its removal, which is what killed it
+            self._exit_code = KILLED
+            seconds = clock.now() - began
         return Stopped(exit_code=self._exit_code, seconds=seconds, killed=killed)
 
+    def _remove(self) -> None:
+        try:
+            self._api.remove_container(self.id, v=True, force=True)
+        except docker.errors.APIError as error:
+            if error.status_code != 409:  # else somebody else is removing it right now
+                raise
+
     async def _signal_main(self, number: int) -> None:
-        try:
+        with contextlib.suppress(docker.errors.APIError):  # it ended in between
             await self._engine.run(lambda: self._api.kill(self.id, number))
-            if number == TERM:
-                # A paused container takes the signal only when it goes on.
-                state = await self._state()
-                if state is not None and state.get("Paused"):
-                    await self._engine.run(lambda: self._api.unpause(self.id))
-        except docker.errors.APIError:
-            pass  # it ended in between
 
-    async def _wait(self, seconds: float) -> int | None:
+    async def _unpause(self) -> None:
+        with contextlib.suppress(docker.errors.APIError):
+            await self._engine.run(lambda: self._api.unpause(self.id))
+
+    async def _wait(self, seconds: float) -> bool:
+        """Whether it ended by then."""
+
+        def wait() -> bool:
+            try:
+                self._api.wait(self.id, timeout=seconds)
+            except docker.errors.NotFound:
+                pass
+            except requests.Timeout:
+                return False
+            except requests.ConnectionError as error:
+                if "timed out" in str(error).lower():  # the SDK's transport says it so
+                    return False
+                raise
+            self._look()
+            return True
+
+        return await self._engine.ask(wait)
+
+    # -- what needs a capability ---------------------------------------------------------------
+
+    async def _seen(self, function: Callable[[], T], when_dead: T) -> T:
+        """What is seen of a running container; a dead one has nothing to be seen."""
+        if self._exit_code is not None:
+            return when_dead
         try:
-            done = await self._engine.run(lambda: self._api.wait(self.id, timeout=seconds))
-        except docker.errors.NotFound:
-            return GONE
-        except EngineUnavailable as error:
-            if isinstance(error.__cause__, requests.Timeout | requests.ConnectionError) and (
-                "timed out" in str(error.__cause__).lower()
-            ):
-                return None
+            return await self._engine.ask(function)
+        except EngineUnavailable:
+            if await self.exit_code() is not None:
+                return when_dead
             raise
-        return int(done["StatusCode"])
-
-    # -- what only this engine can do ----------------------------------------------------------
 
     async def processes(self) -> list[Process]:
-        return await self._engine.run(lambda: inside.processes(self._api, self.id, self._pid))
+        nothing: list[Process] = []
+        return await self._seen(lambda: processes.processes(self._api, self.id, self._pid), nothing)
 
     async def signal(self, pid: int, signal: int) -> None:
-        await self._engine.run(lambda: inside.signal(self._api, self.id, self._pid, pid, signal))
+        await self._seen(lambda: processes.signal(self._api, self.id, self._pid, pid, signal), None)
 
     async def sockets(self) -> list[Socket]:
-        return await self._engine.run(lambda: inside.sockets(self._api, self.id, self._pid))
+        nothing: list[Socket] = []
+        return await self._seen(lambda: network.sockets(self._api, self.id, self._pid), nothing)
 
     async def oom_kills(self) -> int:
-        if self._oom_kills is not None:
-            return self._oom_kills
-        return await self._engine.run(lambda: inside.oom_kills(self._api, self.id, self._pid))
+        await self._engine.ask(self._count_kills)
+        told = await self._engine.ask(lambda: memory.events(self._api, self.id, self._started_at))
+        if told == 0 and self._kept_log is None:
+            await self._engine.ask(self._look)
+        self._oom_kills = max(told, self._oom_kills)
+        return self._oom_kills
+
+    def _count_kills(self) -> None:
+        self._oom_kills = max(self._oom_kills, memory.cgroup_kills(self.id, self._pid))
 
     async def changed_paths(self) -> list[str]:
-        found = await self._engine.run(lambda: self._api.diff(self.id))
+        try:
+            found = await self._engine.run(lambda: self._api.diff(self.id))
+        except docker.errors.NotFound as error:
+            raise EngineUnavailable(
+                "What a container wrote is gone with it: ask before it is stopped."
+            ) from error
+        except docker.errors.APIError as error:
+            raise EngineUnavailable(f"The engine lists no changes: {error.explanation}") from error
         return [entry["Path"] for entry in found or []]
 
     async def connect_inside(self, port: int, timeout_seconds: float) -> float | None:
-        return await self._engine.run(
-            lambda: inside.connect(self._pid, port, timeout_seconds, self._engine.clock)
+        clock = self._engine.clock
+        return await self._seen(
+            lambda: network.connect(self.id, self._pid, port, timeout_seconds, clock), None
         )
 
     async def ask_inside(
         self, port: int, path: str, headers: Mapping[str, str], timeout_seconds: float
     ) -> int | None:
-        return await self._engine.run(
-            lambda: inside.ask(self._pid, port, path, headers, timeout_seconds)
+        return await self._seen(
+            lambda: network.ask(
+                self.id, self._pid, port, path, headers=headers, timeout_seconds=timeout_seconds
+            ),
+            None,
         )
+
+
+def _last_lines(text: str, tail: int) -> str:
+    lines = text.rstrip("\n").split("\n")
+    return "\n".join(lines[-tail:]) if tail > 0 else ""
+
+
+def _failed(task: asyncio.Task[Stopped]) -> bool:
+    """Whether a stop ended without having stopped; asking also marks its error as seen."""
+    return task.done() and (task.cancelled() or task.exception() is not None)

@@ -1,39 +1,34 @@
-"""An image as Docker knows it: its configuration, single files, what a push would send.
+"""An image as Docker knows it: its configuration, and what a push would send.
 
-Owns: reading images without running them. Must not know: what is a fault in an image.
+Owns: what is known of an image, and how. Must not know: what is a fault in an image. Nothing is
+ever pulled.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import difflib
-import io
-import json
-import stat
-import tarfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import docker
+import docker.auth
 import docker.errors
+import requests
 
-from emulator import owner
-from emulator.engines import FileEntry, FileKind, ImageInfo, ImageNotFound
-from emulator.engines.connect import kind
-
-if TYPE_CHECKING:
-    from emulator.engines.docker_engine import DockerEngine
+from emulator.engines import ImageInfo, ImageNotFound
 
 SCHEMA_2 = "application/vnd.docker.distribution.manifest.v2+json"
-HEAD_BYTES = 4096
+UNKNOWN = "unknown"
 
-# How Docker writes Go's file modes into the header that describes a path.
-GO_DIRECTORY, GO_SYMLINK = 1 << 31, 1 << 27
-GO_SPECIAL = (1 << 26) | (1 << 25) | (1 << 24) | (1 << 21) | (1 << 19)
+SNAPSHOTTER = "io.containerd.snapshotter"
+"""In what `docker info` tells of an image store that is containerd's."""
+
+REGISTRY_SECONDS = 15
+"""For a registry to answer; one that cannot be reached must not hold up the rest."""
 
 
-def read_image(client: docker.DockerClient, reference: str) -> ImageInfo:
-    """Raises ImageNotFound with near names. Nothing is ever pulled."""
+def read_image(client: docker.DockerClient, engine: str, reference: str) -> ImageInfo:
+    """Raises ImageNotFound with near names. `engine` is docker or podman."""
     api: Any = client.api
     try:
         found = api.inspect_image(reference)
@@ -47,7 +42,7 @@ def read_image(client: docker.DockerClient, reference: str) -> ImageInfo:
             ) from error
         raise
     config = found.get("Config") or {}
-    media_type, known_from = push_media_type(client, reference, found)
+    media_type, known_from = push_media_type(client.api, engine, reference, found)
     digests = found.get("RepoDigests") or []
     return ImageInfo(
         reference=reference,
@@ -85,112 +80,39 @@ def names_registry(reference: str) -> bool:
 
 
 def push_media_type(
-    client: docker.DockerClient, reference: str, inspected: dict[str, Any]
+    api: Any, engine: str, reference: str, inspected: Mapping[str, Any]
 ) -> tuple[str, str]:
     """The media type of the manifest that a registry has, or would get, and how it is known."""
-    api: Any = client.api
-    if names_registry(reference):
-        try:
-            there = api.inspect_distribution(reference)
-            return str(there["Descriptor"]["mediaType"]), "the manifest in the registry"
-        except docker.errors.APIError:
-            pass  # not pushed yet, or no way to it: what the engine holds decides
-    descriptor = inspected.get("Descriptor") or {}
-    if media_type := descriptor.get("mediaType"):
-        return str(media_type), "the engine's containerd image store"
-    if kind(client) == "podman":
-        return _podman_manifest(client, reference), "podman, which pushes what it built"
-    return SCHEMA_2, "the engine's classic image store, which pushes schema 2"
+    if names_registry(reference) and (there := _in_registry(api, reference)):
+        return there, "the manifest in the registry"
+    if held := (inspected.get("Descriptor") or {}).get("mediaType"):
+        return str(held), "the engine's containerd image store"
+    if engine == "podman":
+        return _podman_manifest(api, reference), "podman, which pushes what it built"
+    if SNAPSHOTTER in str(api.info().get("DriverStatus")):
+        return UNKNOWN, "a containerd image store that does not tell; Docker 28 does"
+    return SCHEMA_2, "docker push from the classic image store"
 
 
-def _podman_manifest(client: docker.DockerClient, reference: str) -> str:
-    """Podman keeps the manifest's type with the image; only its own API tells."""
-    api: Any = client.api
-    url = api.base_url + f"/v4.0.0/libpod/images/{reference}/json"
-    answer = api.get(url)
-    return str(answer.json().get("ManifestType") or SCHEMA_2) if answer.ok else SCHEMA_2
-
-
-class DockerImageFiles:
-    """Reads paths through a container that is created and never started. Its name and label let
-    a sweep find it; `close()` removes it.
-    """
-
-    def __init__(self, engine: DockerEngine, identity: str) -> None:
-        self._engine = engine
-        self._identity: str | None = identity
-
-    @classmethod
-    async def open(cls, engine: DockerEngine, reference: str) -> DockerImageFiles:
-        def create() -> str:
-            config = {
-                "Image": reference,
-                "Cmd": ["never-started"],
-                "Labels": owner.labels("files"),
-                "HostConfig": {"NetworkMode": "none"},
-            }
-            return str(engine.api.create_container_from_config(config)["Id"])
-
-        return cls(engine, await engine.run(create))
-
-    async def lookup(self, path: str) -> FileEntry | None:
-        return await self._engine.run(lambda: self._lookup(path))
-
-    def _lookup(self, path: str) -> FileEntry | None:
-        if self._identity is None:
-            raise ValueError("the files of this image were closed")
-        api = self._engine.api
-        url = api._url("/containers/{0}/archive", self._identity)  # noqa: SLF001 - no HEAD in the SDK
-        answer = api.head(url, params={"path": path})
-        if answer.status_code == 404:
-            return None
-        if answer.status_code == 500:
-            # A HEAD has no text; what Docker cannot look at like this is a loop of links.
-            return FileEntry(path=path, kind=FileKind.SYMLINK, mode=0o777, link_target=path)
-        answer.raise_for_status()
-        told = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
-        mode = int(told["mode"])
-        kind_, head = FileKind.FILE, b""
-        if mode & GO_SYMLINK:
-            kind_ = FileKind.SYMLINK
-        elif mode & GO_DIRECTORY:
-            kind_ = FileKind.DIRECTORY
-        elif mode & GO_SPECIAL:
-            kind_ = FileKind.OTHER
-        else:
-            head = self._head(path)
-        return FileEntry(
-            path=path,
-            kind=kind_,
-            mode=stat.S_IMODE(mode & 0o777),
-            link_target=str(told.get("linkTarget") or "") if kind_ is FileKind.SYMLINK else "",
-            head=head,
-            size_bytes=int(told["size"]),
+def _in_registry(api: Any, reference: str) -> str | None:
+    """None when it is not there yet, or there is no way to it: what the engine holds decides."""
+    try:
+        # As the SDK's inspect_distribution, which would wait for a minute and more.
+        registry, _ = docker.auth.resolve_repository_name(reference)
+        credentials = docker.auth.get_config_header(api, registry)
+        answer = api.get(
+            api._url("/distribution/{0}/json", reference),  # noqa: SLF001
+            headers={"X-Registry-Auth": credentials} if credentials else {},
+            timeout=REGISTRY_SECONDS,
         )
+        answer.raise_for_status()
+        return str(answer.json()["Descriptor"]["mediaType"])
+    except (docker.errors.DockerException, requests.RequestException, KeyError):
+        return None
 
-    def _head(self, path: str) -> bytes:
-        """The first bytes of a file; a large one is not read to its end."""
-        stream, _ = self._engine.api.get_archive(self._identity, path, chunk_size=HEAD_BYTES)
-        collected = b""
-        try:
-            for chunk in stream:
-                collected += chunk
-                if len(collected) >= 4 * HEAD_BYTES:
-                    break
-        finally:
-            stream.close()
-        try:
-            with tarfile.open(fileobj=io.BytesIO(collected), mode="r|") as tar:
-                member = tar.next()
-                file = tar.extractfile(member) if member is not None else None
-                return file.read(HEAD_BYTES) if file is not None else b""
-        except tarfile.ReadError:  # cut off behind the head, which is all that was wanted
-            return collected[512 : 512 + HEAD_BYTES]
 
-    async def close(self) -> None:
-        identity, self._identity = self._identity, None
-        if identity is None:
-            return
-        api = self._engine.api
-        with contextlib.suppress(docker.errors.NotFound):
-            await self._engine.run(lambda: api.remove_container(identity, v=True, force=True))
+def _podman_manifest(api: Any, reference: str) -> str:
+    """Podman keeps the manifest's type with the image; only its own API tells."""
+    url = f"{api.base_url}/v4.0.0/libpod/images/{reference}/json"
+    answer = api.get(url, timeout=api.timeout)
+    return str(answer.json().get("ManifestType") or UNKNOWN) if answer.ok else UNKNOWN

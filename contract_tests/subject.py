@@ -1,0 +1,176 @@
+"""A started container as a check sees it: synchronous; what the container does is never raised.
+
+Owns: the blocking view of one instance. Must not know: which containers a run starts (`target`),
+pytest, verdicts. There is one implementation of starting, pinging, invoking and stopping
+(`emulator.instance`); here it is reached through the target's portal to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from contract_tests.check import Blocked
+from contract_tests.diagnose import Finding
+from contract_tests.settings import Payload
+from emulator.engines import Capability, Process, Socket, Stopped
+from emulator.http import Hold, Reply, Request
+from emulator.instance import PING, PLATFORM_HEADERS, Instance, StartReport, invocation
+from emulator.limits import Limits
+
+if TYPE_CHECKING:
+    from contract_tests.target import Target
+
+
+class Subject:
+    """A started container as a check sees it. Every method blocks, none raises for what the
+    container does.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        instance: Instance,
+        start: StartReport,
+        finding: Finding | None,
+        first_invocation: Reply | None,
+    ) -> None:
+        self.target = target
+        self.start = start
+        self.finding = finding  # why it will never be ready, when that is certain
+        self.first_invocation = first_invocation  # sent in the moment of the first 200
+        self.stopped: Stopped | None = None
+        self._instance = instance
+
+    @property
+    def limits(self) -> Limits:
+        return self._instance.limits
+
+    @property
+    def ready(self) -> bool:
+        return self.start.ready
+
+    def send(self, request: Request, timeout_seconds: float) -> Reply:
+        return self.target.call(self._instance.send, request, timeout_seconds)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """A GET with the platform's headers, or with others, in a health check's time."""
+        request = Request(method="GET", path=path, headers=headers or PLATFORM_HEADERS)
+        return self.send(request, self.limits.ping_seconds)
+
+    def ping(self) -> Reply:
+        return self.send(PING, self.limits.ping_seconds)
+
+    def post(
+        self, body: bytes, content_type: str | None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """One invocation, with the platform's time limit."""
+        return self.target.call(self._instance.invoke, body, content_type, headers)
+
+    def invoke(self, payload: Payload) -> Reply:
+        return self.post(payload.body, payload.content_type)
+
+    def invoke_soon(self, payload: Payload) -> Future[Reply]:
+        """An invocation in the background."""
+        return self.target.portal.start_task_soon(
+            self._instance.invoke, payload.body, payload.content_type
+        )
+
+    @contextmanager
+    def held(self, body: bytes, content_type: str) -> Iterator[Future[Reply]]:
+        """An invocation of which half the body is sent. The block runs meanwhile; after it the
+        rest is sent, and the future has the answer. Raises Blocked when it could not be begun.
+        """
+        hold = self.target.call(_new_hold)
+        request = invocation(body, content_type)
+        future = self.target.portal.start_task_soon(
+            self._instance.send, request, self.limits.invocation_seconds, hold
+        )
+        try:
+            begun = self.target.call(_begun, hold, self.limits.ping_seconds)
+            if not begun:
+                raise Blocked("a request could not be begun: the container took no connection")
+            yield future
+        finally:
+            self.target.call(_release, hold)
+
+    def exit_code(self) -> int | None:
+        return self.target.call(self._instance.container.exit_code)
+
+    def logs(self, tail: int = 50) -> str:
+        return self.target.call(self._instance.container.logs, tail)
+
+    def processes(self) -> list[Process]:
+        return self.target.call(self._instance.container.processes)
+
+    def signal(self, pid: int, number: int) -> None:
+        self.target.call(self._instance.container.signal, pid, number)
+
+    def sockets(self) -> list[Socket]:
+        return self.target.call(self._instance.container.sockets)
+
+    def oom_kills(self) -> int:
+        return self.target.call(self._instance.container.oom_kills)
+
+    def changed_paths(self) -> list[str]:
+        return self.target.call(self._instance.container.changed_paths)
+
+    def accepts(self, timeout_seconds: float) -> bool:
+        """Whether the server takes a connection in that time. Asked from inside the container's
+        network where the engine can; else through the published port, which takes every
+        connection and closes it at once when the server takes none.
+        """
+        container, port = self._instance.container, self._instance.spec.port
+        if Capability.INSIDE in self.target.engine.capabilities:
+            seconds = self.target.call(container.connect_inside, port, timeout_seconds)
+            return seconds is not None
+        return self.target.call(_stays_open, container.base_url, timeout_seconds)
+
+    def stop(self, grace_seconds: float | None = None) -> Stopped:
+        """Once; later calls tell how it went."""
+        if self.stopped is None:
+            self.stopped = self.target.call(self._instance.stop, grace_seconds)
+        return self.stopped
+
+    def stop_soon(self) -> Future[Stopped]:
+        """The platform's way of stopping, in the background."""
+        return self.target.portal.start_task_soon(self._instance.stop)
+
+
+async def _stays_open(base_url: str, seconds: float) -> bool:
+    address = urlsplit(base_url)
+    try:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    except OSError:
+        return False
+    try:
+        # The server waits for a request; only a closed connection ends this read.
+        await asyncio.wait_for(reader.read(1), seconds)
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    finally:
+        writer.close()
+    return False
+
+
+async def _new_hold() -> Hold:
+    return Hold()
+
+
+async def _begun(hold: Hold, timeout_seconds: float) -> bool:
+
+    try:
+        await asyncio.wait_for(hold.halfway(), timeout_seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _release(hold: Hold) -> None:
+    hold.release()

@@ -1,0 +1,66 @@
+"""How often the kernel killed a container's processes for memory.
+
+Owns: the engine's `oom` events, the cgroup's counter. Must not know: the event loop. Every
+function blocks. `.State.OOMKilled` alone is not enough: it tells only of the main process, and
+stays false when a worker was killed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from emulator.engines.docker_processes import on_host
+
+
+def events(api: Any, identity: str, started_at: str) -> int:
+    """The engine's `oom` events of a container since its start; it tells them also after the
+    container's end, as long as it remembers (Docker: the last 256 events of all kinds).
+    """
+    filters = {"container": [identity], "event": ["oom"], "type": ["container"]}
+    # By the engine's clock, which need not be ours; up to now, so that the answer ends at once.
+    until = stamp(api.info()["SystemTime"])
+    return sum(
+        1 for _ in api.events(since=stamp(started_at), until=until, filters=filters, decode=True)
+    )
+
+
+def stamp(text: str) -> str:
+    """The engine's time, as 2026-01-31T10:20:30.123456789Z or with another zone, as the seconds
+    that its API takes.
+    """
+    whole, dot, rest = text.partition(".")
+    digits = "".join(itertools.takewhile(str.isdigit, rest)) if dot else ""
+    zone = rest[len(digits) :] if dot else ""
+    seconds = datetime.fromisoformat(whole + zone).timestamp()
+    return f"{int(seconds)}.{digits or '0':0<9}"
+
+
+def cgroup_kills(identity: str, pid: int) -> int:
+    """The counter of the container's cgroup, v1 or v2; 0 when it cannot be read."""
+    if not on_host(identity, pid):
+        return 0
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return 0
+    files = [file for line in lines if (file := counter_file(line)) is not None]
+    return max((_counter(file) for file in files), default=0)
+
+
+def counter_file(line: str) -> Path | None:
+    """Where the counter is, by a line of /proc/PID/cgroup; None when that line is of another."""
+    _, controllers, path = line.split(":", 2)
+    if "memory" in controllers.split(","):
+        return Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+    return None if controllers else Path(f"/sys/fs/cgroup{path}/memory.events")
+
+
+def _counter(file: Path) -> int:
+    try:
+        counters = dict(row.split(maxsplit=1) for row in file.read_text().splitlines())
+        return int(counters.get("oom_kill", 0))
+    except (OSError, ValueError):
+        return 0

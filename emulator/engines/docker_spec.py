@@ -1,0 +1,111 @@
+"""What is asked of Docker for a specification, and whose fault a refusal is.
+
+Owns: the request's form, the sorting of refusals. Must not know: connections, threads.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import docker.errors
+
+from emulator import owner
+from emulator.engines import ContainerSpec, EngineUnavailable, ImageNotFound, StartRefused
+
+MODEL_DIRECTORY = "/opt/ml/model"
+
+NOWHERE_DNS = "192.0.2.1"
+"""An address that answers nobody (RFC 5737), so that names fail instead of resolving."""
+
+NO_MASQUERADE = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+
+UNSEEN = (
+    "The engine cannot see the model directory. Put it where the engine may read it (Docker"
+    " Desktop: Settings, Resources, File sharing; Colima and Rancher Desktop: below your home)."
+)
+
+# What an engine says when the machine is at fault and not the image, and what to do about it.
+ENGINE_FAULTS = (
+    ("bind source path does not exist", UNSEEN),
+    ("mounts denied", UNSEEN),
+    ("error while creating mount source path", UNSEEN),
+    ("port is already allocated", "Something else took the port in that moment: try again."),
+    ("address already in use", "Something else took the port in that moment: try again."),
+    ("non-overlapping", "The engine has no addresses left for a network: `docker network prune`."),
+    ("no space left on device", "The engine's disk is full: `docker system df` tells of what."),
+    ("memory limit allowed is", "Ask for more memory."),
+    ("failed to create endpoint", "The engine's network is broken: restart the engine."),
+    ("iptables", "The engine's network is broken: restart the engine."),
+    ("error setting cgroup config", "The engine cannot set limits here: see `docker info`."),
+    ("cannot set memory", "The engine cannot set limits here: see `docker info`."),
+)
+
+
+def configuration(spec: ContainerSpec, network: str | None) -> dict[str, Any]:
+    """The body of the create request; nothing is in it that the specification does not ask."""
+    port = f"{spec.port}/tcp"
+    host: dict[str, Any] = {"PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+    if spec.drop_capabilities:
+        host["CapDrop"] = list(spec.drop_capabilities)
+    if spec.memory_bytes is not None:
+        # Equal values mean that no swap is given.
+        host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
+    if spec.cpus is not None:
+        host["NanoCpus"] = int(min(spec.cpus, os.cpu_count() or 1) * 1e9)
+    if spec.model_dir is not None:
+        # Not `Binds`: that would create a directory that is not there, on the user's disk.
+        host["Mounts"] = [
+            {
+                "Type": "bind",
+                "Source": str(spec.model_dir.absolute()),
+                "Target": MODEL_DIRECTORY,
+                "ReadOnly": True,
+            }
+        ]
+    if network is not None:
+        host |= {"NetworkMode": network, "Dns": [NOWHERE_DNS]}
+    if not spec.shm:
+        host["IpcMode"] = "none"
+    config: dict[str, Any] = {
+        "Image": spec.image,
+        "Cmd": list(spec.command) or None,
+        "Env": [f"{name}={value}" for name, value in spec.environment.items()],
+        "ExposedPorts": {port: {}},
+        "Labels": owner.labels(spec.role),
+        "HostConfig": host,
+    }
+    if spec.user is not None:
+        config["User"] = spec.user
+    return config
+
+
+def never_started(image: str) -> dict[str, Any]:
+    """A container that only holds an image's files."""
+    return {
+        "Image": image,
+        "Cmd": ["never-started"],
+        "Labels": owner.labels("files"),
+        "HostConfig": {"NetworkMode": "none"},
+    }
+
+
+def refusal(error: docker.errors.APIError, image: str, platform: str | None = None) -> Exception:
+    """The engine's refusal, sorted: no such image, the engine's own trouble, the image's fault."""
+    text = words(error)
+    if "does not match the specified platform" in text:
+        return StartRefused(f"{text} (asked for {platform})")
+    if isinstance(error, docker.errors.ImageNotFound):
+        return ImageNotFound(
+            f"The engine has no image {image!r} ({text}). `docker images` lists what it has; byoc"
+            f" never pulls: build the image first, or `docker pull {image}`."
+        )
+    for said, cure in ENGINE_FAULTS:
+        if said in text.lower():
+            return EngineUnavailable(f"The engine could not start a container: {text}. {cure}")
+    return StartRefused(text)
+
+
+def words(error: docker.errors.APIError) -> str:
+    """What the engine said, in one line, without the SDK's wrapping."""
+    return " ".join(str(error.explanation or error).split())

@@ -1,0 +1,52 @@
+"""Clears what runs that are gone left in the engine.
+
+Owns: which containers and networks may be taken. Must not know: how they were made. Only what
+carries our label is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import docker.errors
+
+from emulator import owner
+
+GOING = 409
+"""The engine's answer when a container is being removed already."""
+
+
+def sweep(api: Any, *, everything: bool) -> list[str]:
+    """Removes, and tells what: a line for each."""
+    removed: list[str] = []
+    ours = {"label": owner.OWNER}
+    for found in api.containers(all=True, filters=ours):
+        if not _is_left(found.get("Labels"), everything=everything):
+            continue
+        try:
+            api.remove_container(found["Id"], v=True, force=True)
+        except docker.errors.NotFound:
+            continue
+        except docker.errors.APIError as error:
+            if error.status_code != GOING:  # else another sweep is at it
+                raise
+            continue
+        name = (found.get("Names") or [found["Id"][:12]])[0].lstrip("/")
+        removed.append(f"container {name} of {found['Image']}")
+    for found in api.networks(filters=ours):
+        if not _is_left(found.get("Labels"), everything=everything):
+            continue
+        try:
+            api.remove_network(found["Id"])
+        except docker.errors.APIError:
+            continue  # gone, or in use by a container that is not ours to remove
+        removed.append(f"network {found['Name']}")
+    return removed
+
+
+def _is_left(labels: Mapping[str, str] | None, *, everything: bool) -> bool:
+    text = (labels or {}).get(owner.OWNER)
+    if text is None:
+        return False
+    return everything or owner.alive(text) is False
