@@ -20,6 +20,7 @@ from contract_tests.check import (
 from contract_tests.report import Result
 from contract_tests.settings import Settings
 from contract_tests.target import Target
+from emulator.engines import EngineUnavailable
 
 
 def judge(
@@ -51,7 +52,8 @@ def judge(
         verdict, reason = Verdict.BLOCKED, str(error)
     elif error is not None:
         verdict = Verdict.ERROR
-        reason = "".join(traceback.format_exception_only(error)).strip()
+        engine = isinstance(error, EngineUnavailable)
+        reason = str(error) if engine else "".join(traceback.format_exception_only(error)).strip()
     return Result(
         id=check.id,
         chapter=check.chapter,

@@ -229,6 +229,8 @@ def pytest_runtest_makereport(
     }.get(result.verdict, "passed")  # type: ignore[assignment]
     if result.verdict == "fail":
         report.longrepr = text
+    elif result.verdict == "error" and type(error).__name__ == "EngineUnavailable":
+        report.longrepr = result.reason  # a traceback would only tell where we noticed
     elif result.verdict in {"skip", "blocked"}:
         report.longrepr = (str(item.path), item.reportinfo()[1] or 0, result.reason)
     elif result.verdict == "warn":

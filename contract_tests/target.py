@@ -26,6 +26,7 @@ from emulator.clock import Clock
 from emulator.engines import (
     ContainerSpec,
     Engine,
+    EngineUnavailable,
     ImageInfo,
     StartRefused,
 )
@@ -69,6 +70,7 @@ class Target:
         self._temporary: owner.TemporaryDirectory | None = None
         self._subjects: list[Subject] = []
         self._shared: Subject | None = None
+        self._engine_failed = ""
         self._trials: dict[str, Trial] = {}
         self.recovery_seconds = RECOVERY_SECONDS
         self.notes: dict[str, Any] = {}  # what one check learned and another one judges
@@ -155,11 +157,16 @@ class Target:
     @property
     def first(self) -> Subject | None:
         """The first start of this image, ready or not; None when the engine refused (`refused`)."""
+        if self._engine_failed:
+            raise Blocked(f"the engine failed before: {self._engine_failed}")
         if self._shared is None and self.refused is None:
             try:
                 self._shared = self.start()
             except StartRefused as refused:
                 self.refused = str(refused)
+            except EngineUnavailable as error:
+                self._engine_failed = str(error)  # told once, as an error; then it only blocks
+                raise
         return self._shared
 
     def container(self) -> Subject:

@@ -176,7 +176,7 @@ def test_the_published_port_answers_on_loopback_only(
     container = start(server())
     listening(runner, container)
     assert get(container.base_url) == 200
-    ports = raw.containers.get(container.id).ports["8080/tcp"]
+    ports = raw.containers.get(container.id).ports["8080/tcp"] or []
     assert [f"http://{port['HostIp']}:{port['HostPort']}" for port in ports] == [container.base_url]
     assert container.base_url.startswith("http://127.0.0.1:")
 
@@ -496,6 +496,28 @@ def test_a_stop_whose_caller_gives_up_is_finished_all_the_same(
         return await container.stop(20)
 
     assert runner.run(give_up()).exit_code == 3
+
+
+@pytest.mark.docker
+def test_a_paused_container_is_removed_at_once_too(
+    start: Callable[..., Any], runner: asyncio.Runner, raw: docker.DockerClient
+) -> None:
+    container = start(python(SLEEPS))
+    raw.containers.get(container.id).pause()
+    stopped = runner.run(container.stop(0))
+    assert (stopped.exit_code, stopped.killed) == (137, True)
+
+
+@pytest.mark.docker
+def test_stopping_what_is_being_removed_is_no_error(
+    start: Callable[..., Any], runner: asyncio.Runner, raw: docker.DockerClient
+) -> None:
+    container = start(python(SLEEPS))
+    other = threading.Thread(target=lambda: raw.containers.get(container.id).remove(force=True))
+    other.start()
+    stopped = runner.run(container.stop(0))
+    other.join()
+    assert stopped.exit_code in (-1, 137)
 
 
 @pytest.mark.docker

@@ -120,8 +120,7 @@ class DockerContainer:
                 await self._wait(EXTRA_SECONDS)
         seconds = clock.now() - began
         self._kept_log = await self._engine.run(lambda: self._read_log(KEPT_LINES))
-        with contextlib.suppress(docker.errors.NotFound):
-            await self._engine.run(self._remove)
+        await self._engine.ask(self._remove)
         if self._exit_code is None:  # it ran up to its removal, which is what killed it
             self._exit_code = KILLED
             seconds = clock.now() - began
@@ -131,7 +130,7 @@ class DockerContainer:
         try:
             self._api.remove_container(self.id, v=True, force=True)
         except docker.errors.APIError as error:
-            if error.status_code != 409:  # else somebody else is removing it right now
+            if error.status_code not in (404, 409):  # removed, or being removed, by somebody else
                 raise
 
     async def _signal_main(self, number: int) -> None:

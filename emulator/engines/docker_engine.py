@@ -241,7 +241,7 @@ class DockerEngine:
 
     async def close(self) -> None:
         """May be called twice. Containers that run are their users' to stop."""
-        if waiting := [asyncio.wrap_future(future) for future in self._unfinished]:
+        if waiting := [asyncio.wrap_future(future) for future in list(self._unfinished)]:
             await asyncio.wait(waiting, timeout=CLOSE_SECONDS)
         network, self._network = self._network, None
         if network is not None:

@@ -41,6 +41,26 @@ ENGINE_FAULTS = (
     ("cannot set memory", "The engine cannot set limits here: see `docker info`."),
 )
 
+# What runc, crun and the engines say when the image is at fault. A refusal that is in neither table
+# is taken for the engine's: an image must not be blamed for a machine that cannot run any.
+IMAGE_FAULTS = (
+    "executable file not found",
+    "executable file `",  # crun: executable file `serve` not found in $PATH
+    "exec format error",
+    "no such file or directory",
+    "permission denied: unknown",  # runc, of a file that may not be executed
+    "is a directory",
+    "not a directory",
+    "cannot run executable found relative to current directory",
+    "no command specified",
+    "unable to find user",
+    "unable to find group",
+    "no matching entries in passwd file",
+    "chdir to cwd",
+    "too many levels of symbolic links",
+    "argument list too long",
+)
+
 
 def configuration(spec: ContainerSpec, network: str | None) -> dict[str, Any]:
     """The body of the create request; nothing is in it that the specification does not ask."""
@@ -103,7 +123,12 @@ def refusal(error: docker.errors.APIError, image: str, platform: str | None = No
     for said, cure in ENGINE_FAULTS:
         if said in text.lower():
             return EngineUnavailable(f"The engine could not start a container: {text}. {cure}")
-    return StartRefused(text)
+    if any(said in text.lower() for said in IMAGE_FAULTS):
+        return StartRefused(text)
+    return EngineUnavailable(
+        f"The engine could not start a container: {text}. See whether it can start any: `docker run"
+        f" --rm {image} true`."
+    )
 
 
 def words(error: docker.errors.APIError) -> str:
