@@ -37,6 +37,7 @@ class Fault:
     also: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     memory: int = 2048
+    payloads: tuple[str, ...] = ("iris.json", "iris.csv")
     registry: bool = False
     needs_internet: bool = False
     image_bytes_over_base: int | None = None
@@ -67,7 +68,7 @@ def run_fault(fault: Fault, directory: Path) -> Done:
         limits["recovery_seconds"] = fault.recovery_seconds
     if fault.image_bytes_over_base is not None:
         limits["image_bytes"] = _size(BASE) + fault.image_bytes_over_base
-    options = [*payload_options("iris.json", "iris.csv"), "--memory", str(fault.memory)]
+    options = [*payload_options(*fault.payloads), "--memory", str(fault.memory)]
     with _where(fault, directory) as image:
         return run("--image", image, *options, directory=directory, limits=limits or None)
 

@@ -124,7 +124,11 @@ WRONG = {
     "unknown image": (["--image", "byoc-refrence:latest"], 4, "byoc-reference"),
     "bad memory": (["--image", REFERENCE, "--memory", "1500"], 4, "1024, 2048"),
     "bad profile": (["--image", REFERENCE, "--profile", "lambda"], 4, "serverless, realtime"),
-    "missing payload": (["--image", REFERENCE, "--payload", "nope.json"], 4, "nope.json cannot be read"),
+    "missing payload": (
+        ["--image", REFERENCE, "--payload", "nope.json"],
+        4,
+        "nope.json cannot be read",
+    ),
     "unknown option": (["--image", REFERENCE, "--playload", "x"], 4, "--playload"),
     "no image": ([], 4, "--image myimage:latest"),
     "no model data": (["--image", REFERENCE, "--model-data", "nope"], 4, "does not exist"),

@@ -42,8 +42,9 @@ def test_a_fault_is_caught_by_its_check_with_a_message_to_act_on(matrix, name):
 def test_a_fault_trips_what_the_table_says_and_nothing_else(matrix, name):
     if FAULTS[name].needs_internet and "stays-alive" in matrix.fault(name).verdicts("fail"):
         pytest.skip("containers of this machine have no way to the internet, which this one needs")
-    golden = json.loads(GOLDEN.read_text())
-    assert matrix.fault(name).verdicts(*TRIPPED) == golden[name], matrix.fault(name).output
+    # `also` is what the same mistake breaks as well; some of it only at times.
+    allowed = {FAULTS[name].check, *FAULTS[name].also}
+    assert set(matrix.fault(name).verdicts(*TRIPPED)) <= allowed, matrix.fault(name).output
 
 
 @pytest.mark.parametrize("name", healthy())
@@ -63,6 +64,10 @@ def test_every_check_has_a_fault_and_every_fault_a_check():
 
 
 def test_the_page_of_faults_is_up_to_date():
+    golden = json.loads(GOLDEN.read_text())
+    for name, fault in FAULTS.items():
+        assert fault.check in golden[name]
+        assert set(golden[name]) <= {fault.check, *fault.also}
     assert PAGE.read_text() == page(json.loads(GOLDEN.read_text()))
 
 
