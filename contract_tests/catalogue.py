@@ -1,7 +1,7 @@
-"""All checks, read from the functions that declare them; the golden file and the page made of it.
+"""All checks, read from the functions that declare them, and the files that are made of them.
 
 Owns: collecting the declarations. Must not know: pytest, containers. `python -m
-contract_tests.catalogue --write` renews both files; a test compares them, so the promise changes
+contract_tests.catalogue --write` renews the files; a test compares them, so the promise changes
 only on purpose.
 """
 
@@ -10,15 +10,18 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from contract_tests.check import Check, declared, requirement_name
+from contract_tests.not_checked import NOT_CHECKED
 from contract_tests.report import CHAPTERS
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "fixtures" / "golden" / "catalogue.json"
 PAGE = ROOT / "docs" / "checks.md"
+GAPS = ROOT / "docs" / "not-checked.md"
 
 
 def checks() -> list[Check]:
@@ -26,7 +29,11 @@ def checks() -> list[Check]:
     found: list[Check] = []
     for chapter in CHAPTERS:
         module = importlib.import_module(f"contract_tests.test_{chapter}")
-        found += [check for value in vars(module).values() if (check := declared(value))]
+        found += [
+            check
+            for value in vars(module).values()
+            if (check := declared(value)) and check.module == module.__name__
+        ]
     return found
 
 
@@ -70,13 +77,34 @@ def page() -> str:
     return "\n".join(lines)
 
 
+def gaps() -> str:
+    """The page of what no check judges."""
+    lines = [
+        "# Not checked",
+        "",
+        "Made by `make catalog` from contract_tests/not_checked.py; do not edit. What only AWS can",
+        "tell: a green run says nothing about it.",
+        "",
+        "| clause | why it is not checked | source |",
+        "|---|---|---|",
+    ]
+    for gap in NOT_CHECKED:
+        source = f"[{gap.source.row}]({gap.source.url}), {gap.source.evidence.value}"
+        lines.append(f"| {gap.clause} | {gap.reason} | {source} |")
+    return "\n".join([*lines, ""])
+
+
+FILES: Mapping[Path, Callable[[], str]] = {GOLDEN: golden, PAGE: page, GAPS: gaps}
+"""What is made of the declarations, and by what."""
+
+
 def main(arguments: list[str]) -> int:
     if arguments != ["--write"]:
         print("usage: python -m contract_tests.catalogue --write", file=sys.stderr)
         return 4
-    for path, text in ((GOLDEN, golden()), (PAGE, page())):
+    for path, text in FILES.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text(), encoding="utf-8")
         print(path.relative_to(ROOT))
     return 0
 

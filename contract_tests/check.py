@@ -125,6 +125,11 @@ def check(
     return declare
 
 
+def function_name(identity: str) -> str:
+    """The function of a check, from its id."""
+    return "test_" + identity.replace("-", "_")
+
+
 def declared(function: object) -> Check | None:
     """The declaration that a function carries, if it is a check."""
     found = getattr(function, ATTRIBUTE, None)

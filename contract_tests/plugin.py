@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -25,10 +26,17 @@ if TYPE_CHECKING:
     from emulator.limits import Limits
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
-DESELECTED: pytest.StashKey[list[str]] = pytest.StashKey()
+NEW_RUN: pytest.StashKey[Callable[[Settings, Sequence[str]], Run]] = pytest.StashKey()
+"""Makes the run, for another engine than Docker and for tests; set in a pytest_configure."""
+
+HANDLER: pytest.StashKey[Any] = pytest.StashKey()  # SIGTERM's, from before the run
 NOTHING_CHECKED = 5
 HERE = Path(__file__).parent
 VERDICT = "byoc_verdict"  # the attribute of a pytest report that carries it
+
+OUTCOMES: dict[str, Literal["failed", "skipped"]] = {
+    "fail": "failed", "error": "failed", "skip": "skipped", "blocked": "skipped",
+}  # fmt: skip
 
 APPEND: dict[str, Any] = {"action": "append"}
 FLAG: dict[str, Any] = {"action": "store_true"}
@@ -127,13 +135,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     others = [item for item in items if _check_of(item) is None]
     items[:] = [*running_order(mine, _check_of), *others]
     if not config.option.collectonly:
-        config.stash[RUN] = Run(_settings(config))
+        settings, words = _settings(config), _repeatable(config)
+        new = config.stash.get(NEW_RUN, None)
+        config.stash[RUN] = new(settings, words) if new else Run(settings, options=words)
 
 
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        if (check := _check_of(item)) is not None:
-            item.config.stash.setdefault(DESELECTED, []).append(check.id)
+def _repeatable(config: pytest.Config) -> list[str]:
+    """The options of the command line that another run of the same check needs."""
+    words = ["--strict"] if "--strict" in config.invocation_params.args else []
+    for name, _, _ in OPTIONS:
+        given = config.getoption(_dest(name), None) or []
+        for value in given if isinstance(given, list) else [given]:
+            if name not in {"--image", "--report-json"}:
+                words += [name] if value is True else [name, str(value)]
+    return words
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if (check := _check_of(item)) is not None:
+        item.extra_keyword_matches.add(check.id)  # -k takes the id as the report writes it
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -145,10 +165,12 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     from emulator.errors import Usage
 
     # A cancelled CI job sends SIGTERM: it must clean up like Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    if threading.current_thread() is threading.main_thread():
+        session.config.stash[HANDLER] = signal.signal(signal.SIGTERM, _interrupt)
     try:
         run.open()
     except (Usage, ImageNotFound) as error:
+        del session.config.stash[RUN]  # nothing is to be told of images that were not checked
         raise pytest.UsageError(str(error)) from error
     except EngineUnavailable as error:
         run.aborted = str(error)
@@ -199,11 +221,9 @@ def limits(target: Target) -> Limits:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    check = _check_of(item)
-    if check is None:
-        return
-    run = item.config.stash[RUN]
-    run.judge_needs(check, item.callspec.params["target"])  # type: ignore[attr-defined]
+    if (check := _check_of(item)) is not None:
+        run = item.config.stash[RUN]
+        run.judge_needs(check, item.callspec.params["target"])  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -221,12 +241,7 @@ def pytest_runtest_makereport(
     if judged is None:
         return report
     result, text = judged
-    report.outcome = {
-        "fail": "failed",
-        "error": "failed",
-        "skip": "skipped",
-        "blocked": "skipped",
-    }.get(result.verdict, "passed")  # type: ignore[assignment]
+    report.outcome = OUTCOMES.get(result.verdict, "passed")
     if result.verdict == "fail":
         report.longrepr = text
     elif result.verdict == "error" and type(error).__name__ == "EngineUnavailable":
@@ -244,10 +259,6 @@ def pytest_runtest_makereport(
         ("verdict", result.verdict),
     ]
     return report
-
-
-def _deselected(config: pytest.Config) -> list[str]:
-    return config.stash.get(DESELECTED, [])
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -272,13 +283,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         others_failed = session.testsfailed > run.failed
         code = run.exit_code
         session.exitstatus = 1 if others_failed and code in (0, NOTHING_CHECKED) else code
-    run.write_reports(_deselected(session.config))
+    run.write_reports()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (before := config.stash.get(HANDLER, None)) is not None:
+        signal.signal(signal.SIGTERM, before)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    run = config.stash.get(RUN, None)
-    if run is None:
-        return
-    from contract_tests.terminal import write
+    if (run := config.stash.get(RUN, None)) is not None:
+        from contract_tests.terminal import write
 
-    write(terminalreporter, run, _deselected(config))
+        write(terminalreporter, run)

@@ -6,6 +6,7 @@ pytest, containers. The JSON form is authoritative; other forms are rendered fro
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,9 @@ from contract_tests.check import Level, Verdict
 SCHEMA = 1
 WIDTH = 100
 LOG_LINES = 20
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+"""Colours, cursor movements, window titles."""
 
 CHAPTERS = (
     "image",
@@ -30,6 +34,11 @@ CHAPTERS = (
     "shutdown",
 )
 """In the order in which they run: cheap and static first, what ends the container last."""
+
+
+def place(chapter: str) -> int:
+    """A chapter's place in the order; what is no chapter of ours comes last."""
+    return CHAPTERS.index(chapter) if chapter in CHAPTERS else len(CHAPTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +79,7 @@ class Report:
     started: str
     seconds: float
     checks: Sequence[Result]
-    unselected_musts: Sequence[str] = ()  # MUST checks that were deselected
+    musts_not_run: Sequence[str] = ()  # deselected, or the run ended before them
 
     @property
     def counts(self) -> dict[str, int]:
@@ -80,16 +89,22 @@ class Report:
     @property
     def result(self) -> str:
         """`failure` and `error` speak for themselves; `partial` means that a MUST was skipped,
-        deselected or blocked: nothing is green by silence.
+        deselected or blocked, or that nothing was judged: nothing is green by silence.
         """
         counts = self.counts
         if counts["error"]:
             return "error"
         if counts["fail"]:
             return "failure"
-        unjudged = {Verdict.SKIP.value, Verdict.BLOCKED.value}
-        missing = any(r.level == Level.MUST.value and r.verdict in unjudged for r in self.checks)
-        return "partial" if missing or self.unselected_musts else "success"
+        judged = counts["pass"] + counts["warn"]
+        return "success" if judged and not self.unjudged_musts else "partial"
+
+    @property
+    def unjudged_musts(self) -> list[str]:
+        """The MUST checks that this run says nothing about."""
+        silent = {Verdict.SKIP.value, Verdict.BLOCKED.value}
+        found = [r.id for r in self.checks if r.level == Level.MUST.value and r.verdict in silent]
+        return [*found, *self.musts_not_run]
 
     @property
     def exit_code(self) -> int:
@@ -133,18 +148,25 @@ def failure_text(result: Result, again: str) -> str:
         if text:
             lines += _row(name, text)
     # Commands stay on one line each, so that they can be copied.
-    commands = [*result.reproduce.splitlines(), again]
+    commands = [line for line in (*result.reproduce.splitlines(), again) if line]
     for index, command in enumerate(commands):
         lines.append(f"  {'repeat' if index == 0 else '':<10}{command}")
     if result.log_tail:
         lines.append(f"  {'log':<10}the container's last lines:")
-        lines += [f"  {'':<10}| {line}" for line in result.log_tail.splitlines()[-LOG_LINES:]]
+        tail = printable(result.log_tail).splitlines()[-LOG_LINES:]
+        lines += [f"  {'':<10}| {line}" for line in tail]
     return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """A container's words without what would steer the reader's terminal."""
+    text = _ESCAPES.sub("", text).replace("\t", "    ").replace("\r\n", "\n")
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def _row(name: str, text: str) -> list[str]:
     wrapped: list[str] = []
-    for paragraph in text.splitlines():
+    for paragraph in printable(text).splitlines():
         wrapped += textwrap.wrap(
             paragraph, WIDTH - 12, break_long_words=False, break_on_hyphens=False
         ) or [""]
@@ -167,25 +189,29 @@ def table(report: Report, columns: int = WIDTH) -> list[tuple[str, str | None]]:
 
 
 def _short(text: str, width: int) -> str:
-    return textwrap.shorten(text, max(width, 20), placeholder=" …")
+    """On one line of that width, cut between words when there are any."""
+    text, width = " ".join(printable(text).split()), max(width, 20)
+    if len(text.split(" ", 1)[0]) > width - 2:
+        return text if len(text) <= width else text[: width - 1] + "…"
+    return textwrap.shorten(text, width, placeholder=" …", break_on_hyphens=False)
 
 
 def ordered(results: Iterable[Result]) -> list[Result]:
     """By chapter, in the order of running within one."""
-    return sorted(results, key=lambda result: CHAPTERS.index(result.chapter))
+    return sorted(results, key=lambda result: place(result.chapter))
 
 
 def last_line(report: Report) -> str:
     """The verdict on the image in one line."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
-    musts = [r.id for r in report.checks if r.verdict == "fail"]
-    because = f": {', '.join(musts)}" if musts else ""
-    if report.result == "partial":
-        unjudged = [
-            r.id
-            for r in report.checks
-            if r.level == Level.MUST.value and r.verdict in {"skip", "blocked"}
-        ]
-        missing = [*unjudged, *report.unselected_musts]
-        because = f": {len(missing)} MUST not judged ({_short(', '.join(missing), 60)})"
+    counts = counts or "nothing was checked"
+    missing = report.unjudged_musts
+    parts = [
+        f"{', '.join(r.id for r in report.checks if r.verdict == verdict)}{what}"
+        for verdict, what in (("error", " could not be run"), ("fail", ""))
+        if report.counts[verdict]
+    ]
+    if report.result == "partial" and missing:
+        parts = [f"{len(missing)} MUST not judged ({_short(', '.join(missing), 60)})"]
+    because = f": {'; '.join(parts)}" if parts else ""
     return f"{report.result}{because} — {counts} in {report.seconds:.1f} s"

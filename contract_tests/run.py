@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TypeVar
@@ -22,9 +24,10 @@ from contract_tests.check import (
     Level,
     NotApplicable,
     Verdict,
+    function_name,
 )
 from contract_tests.judge import judge
-from contract_tests.report import CHAPTERS, Report, Result, failure_text
+from contract_tests.report import Report, Result, failure_text, place
 from contract_tests.settings import Settings
 from contract_tests.target import Target
 from emulator import __version__
@@ -41,31 +44,55 @@ def running_order(items: Iterable[Item], check_of: Callable[[Item], Check | None
 
     def chapter(item: Item) -> int:
         check = check_of(item)
-        return CHAPTERS.index(check.chapter) if check is not None else len(CHAPTERS)
+        return place(check.chapter if check is not None else "")
 
     return sorted(items, key=chapter)
 
 
-class Run:
-    """Opened once, closed once. Results are kept per image."""
+def shipped() -> list[Check]:
+    """The checks of this package."""
+    from contract_tests.catalogue import checks
 
-    def __init__(self, settings: Settings, *, engine: Engine | None = None) -> None:
+    return checks()
+
+
+class Run:
+    """Opened once, closed once. Results are kept per image.
+
+    `catalogue` tells which checks there are: a MUST among them without a verdict makes the result
+    `partial`, whatever kept it from running. `options` are the user's words, for commands to
+    repeat.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        engine: Engine | None = None,
+        http: Http | None = None,
+        clock: Clock | None = None,
+        catalogue: Callable[[], Iterable[Check]] = shipped,
+        options: Sequence[str] = (),
+    ) -> None:
         self.settings = settings
-        self.clock: Clock = SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self.aborted: str | None = None  # why nothing could be run
         self.swept: list[str] = []
         self.results: dict[str, list[Result]] = {}
         self.engine_version = ""
+        self._catalogue = catalogue
+        self._options = tuple(options)
         self._given_engine = engine
         self._engine: Engine | None = None
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
+        self._given_http = http
         self._http: Http | None = None
         self._images: dict[str, ImageInfo] = {}
         self._targets: dict[str, Target] = {}
         self._started = wall_clock()
         self._began = self.clock.now()
-        self._spent: dict[str, float] = {}
+        self._spent: dict[tuple[str, str], float] = {}
 
     def open(self) -> None:
         """Connects, clears what killed runs left, and looks the images up.
@@ -84,17 +111,36 @@ class Run:
                 f"--model-data {source} does not exist. Give a directory, or a model.tar.gz, with"
                 " what your container expects in /opt/ml/model."
             )
+        self._prepare_report()
         try:
             self._open()
         except BaseException:
             self.close()
             raise
 
+    def _prepare_report(self) -> None:
+        """Told now, not after the run; and an older report is never taken for this run's."""
+        path = self.settings.report_json
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            why = error.strerror or str(error)
+        else:
+            why = "" if os.access(path.parent, os.W_OK) else "its directory is not writable"
+        if why:
+            raise Usage(
+                f"--report-json {path} cannot be written: {why}. Give a file in a directory that"
+                " you may write to."
+            )
+
     def _open(self) -> None:
         self._portal = self._stack.enter_context(start_blocking_portal())
         self._engine = self._given_engine or _docker_engine()
         self._stack.callback(self._portal.call, self._engine.close)
-        self._http = AiohttpHttp(self.clock)
+        self._http = self._given_http or AiohttpHttp(self.clock)
         self._stack.callback(self._portal.call, self._http.close)
         if reason := self._portal.call(self._engine.unavailable):
             raise EngineUnavailable(reason)
@@ -161,16 +207,21 @@ class Run:
         """The result of one phase of a check with the failure's text, or None when the phase
         decides nothing.
         """
-        self._spent[check.id] = self._spent.get(check.id, 0.0) + seconds
+        spent = self._spent.get((image, check.id), 0.0) + seconds
+        self._spent[image, check.id] = spent
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             return None
         if error is None and when != "call":
             return None
-        target = self._targets.get(image)
-        result = judge(check, error, self.settings, target, self._spent.pop(check.id))
+        result = judge(check, error, self.settings, self._targets.get(image), spent)
         kept = self.results.setdefault(image, [])
         kept[:] = [other for other in kept if other.id != check.id] + [result]
-        return result, failure_text(result, _again(check, image))
+        return result, failure_text(result, self.again(check.id, image))
+
+    def again(self, identity: str, image: str) -> str:
+        """The command that runs one check alone, with the options of this run."""
+        words = ["pytest", "--pyargs", "contract_tests", "-k", function_name(identity)]
+        return shlex.join([*words, "--image", image, *self._options])
 
     # -- telling ------------------------------------------------------------------------------
 
@@ -180,16 +231,12 @@ class Run:
         bad = {Verdict.FAIL.value, Verdict.ERROR.value}
         return sum(result.verdict in bad for all_ in self.results.values() for result in all_)
 
-    def reports(self, deselected: Iterable[str] = ()) -> list[Report]:
-        """One report per image, in the order given."""
-        from contract_tests.catalogue import checks
-
-        left_out = set(deselected)
-        musts = [
-            check.id
-            for check in checks()
-            if check.id in left_out and check.level(self.settings.profile) is Level.MUST
-        ]
+    def reports(self) -> list[Report]:
+        """One report per image, in the order given; none when nothing could be run."""
+        if self.aborted is not None:
+            return []
+        profile = self.settings.profile
+        musts = [c.id for c in self._catalogue() if c.level(profile) is Level.MUST]
         return [
             Report(
                 tool_version=version(),
@@ -203,7 +250,7 @@ class Run:
                 started=self._started.isoformat(timespec="seconds"),
                 seconds=self.clock.now() - self._began,
                 checks=self.results.get(reference, []),
-                unselected_musts=musts,
+                musts_not_run=[m for m in musts if m not in self.verdicts(reference)],
             )
             for reference in self._images
         ]
@@ -229,13 +276,12 @@ class Run:
                 return code
         return 5
 
-    def write_reports(self, deselected: Iterable[str]) -> None:
+    def write_reports(self) -> None:
         """The JSON file: one report, or a list of them when several images were named."""
         path = self.settings.report_json
-        if path is None or self.aborted is not None or not self._images:
+        found = [report.to_json() for report in self.reports()]
+        if path is None or not found:
             return
-        found = [report.to_json() for report in self.reports(deselected)]
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=2) + "\n")
 
 
@@ -243,10 +289,6 @@ def _docker_engine() -> Engine:
     from emulator.engines.docker_engine import DockerEngine
 
     return DockerEngine()
-
-
-def _again(check: Check, image: str) -> str:
-    return f"pytest --pyargs contract_tests -k {check.function} --image {image}"
 
 
 def version() -> str:

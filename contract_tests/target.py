@@ -221,6 +221,8 @@ class Target:
             words += ["--cpus", str(spec.cpus)]
         if spec.model_dir is not None:
             words += ["-v", f"{self.settings.model_data}:/opt/ml/model:ro"]
+        elif spec.model_read_only:
+            words += ["-v", "a-new-volume:/opt/ml/model:ro"]  # filled with the image's own
         for name, value in self.settings.env.items():
             words += ["-e", f"{name}={value}"]
         if not spec.network:
@@ -232,14 +234,6 @@ class Target:
         if spec.user is not None:
             words += ["--user", spec.user]
         return shlex.join([*words, spec.image, *spec.command])
-
-    def copy_of_model_directory(self) -> Path:
-        """An empty directory, to be mounted read-only in place of the image's own
-        /opt/ml/model: what the image holds there is hidden, as a download would hide it.
-        """
-        if self._temporary is None:
-            self._temporary = owner.temporary_directory()
-        return self._temporary.path
 
     def pause(self, seconds: float) -> None:
         """Lets time pass, by the run's clock."""

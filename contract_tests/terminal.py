@@ -5,7 +5,6 @@ Owns: colours and order. Must not know: how verdicts come about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from contract_tests.not_checked import NOT_CHECKED
@@ -25,7 +24,7 @@ COLOURS: dict[str | None, dict[str, bool]] = {
 RESULT_COLOURS = {"success": "green", "partial": "yellow", "failure": "red", "error": "red"}
 
 
-def write(terminal: Any, run: Run, deselected: Iterable[str]) -> None:
+def write(terminal: Any, run: Run) -> None:
     """Head, table, warnings in full, what is not checked, and the last line, for each image."""
     if run.aborted is not None:
         terminal.section("byoc", bold=True)
@@ -33,7 +32,7 @@ def write(terminal: Any, run: Run, deselected: Iterable[str]) -> None:
         return
     for line in run.swept:
         terminal.line(f"byoc: left by an earlier run, removed: {line}")
-    for report in run.reports(deselected):
+    for report in run.reports():
         _write_one(terminal, run, report)
 
 
@@ -51,12 +50,16 @@ def _write_one(terminal: Any, run: Run, report: Report) -> None:
         f" {report.engine['version']}"
     )
     terminal.line("")
-    for text, verdict in table(report, max(WIDTH, terminal._tw.fullwidth)):  # noqa: SLF001 - no public name
+    columns = terminal.config.get_terminal_writer().fullwidth
+    # A log file has no width of its own; pytest then takes 80.
+    for text, verdict in table(report, columns if terminal.isatty else max(WIDTH, columns)):
         terminal.line(text, **COLOURS[verdict])
     for result in ordered(report.checks):
         if result.verdict == "warn":
             terminal.line("")
-            terminal.line(failure_text(result, ""), yellow=True)
+            terminal.line(
+                failure_text(result, run.again(result.id, str(image["reference"]))), yellow=True
+            )
         if result.verdict == "error":
             terminal.line("")
             terminal.line(

@@ -40,7 +40,7 @@ def test_read_only_model_directory(target: Target, container: Subject) -> None:
     written = [path for path in container.changed_paths() if path.startswith(MODEL_DIRECTORY + "/")]
     if not written:
         return
-    spec = dataclasses.replace(target.spec, model_dir=target.copy_of_model_directory())
+    spec = dataclasses.replace(target.spec, model_read_only=True)
     trial = target.trial("read-only model", spec)
     expect(
         trial.served,

@@ -16,12 +16,14 @@ from pathlib import Path
 
 from emulator import __version__
 from emulator.engines import EngineUnavailable
+from emulator.policy_events import IDLE_SECONDS
 
 USAGE, ENGINE = 4, 2
 
 EXAMPLES = """examples:
   byoc check myimage:latest --payload request.json
   byoc check myimage:latest --memory 4096 --model-data model.tar.gz --report-json report.json
+  byoc serve myimage:latest --memory 2048 --max-concurrency 4
   byoc clean
 """
 
@@ -57,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("image", nargs="+", metavar="IMAGE", help="as the engine knows it")
+    _serve_parser(commands)
     clean = commands.add_parser(
         "clean",
         help="remove containers, networks and files that killed runs left behind",
@@ -70,6 +73,31 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _serve_parser(commands: argparse._SubParsersAction[_Parser]) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="a local serverless endpoint that unmodified AWS clients invoke",
+        description=(
+            "Starts a SageMaker serverless endpoint of one image on 127.0.0.1 and prints what to"
+            " export, so that boto3 and the AWS CLI come here. Ctrl-C or SIGTERM ends it."
+        ),
+        epilog="example:\n  byoc serve myimage:latest --memory 2048 --max-concurrency 4\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument("image", metavar="IMAGE", help="as the engine knows it")
+    serve.add_argument("--name", help="of the endpoint; default: the image's name")
+    serve.add_argument("--port", type=int, default=4566, help="default 4566; 0 takes a free one")
+    serve.add_argument("--memory", type=int, default=2048, help="MB; default 2048")
+    serve.add_argument("--max-concurrency", type=int, default=5, help="1 to 200; default 5")
+    serve.add_argument("--provisioned-concurrency", type=int, default=0, help="default 0")
+    serve.add_argument(
+        "--idle-seconds", type=float, default=IDLE_SECONDS, help="default %(default)g"
+    )
+    serve.add_argument("--model-data", type=Path, help="directory or model.tar.gz")
+    serve.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    serve.add_argument("--json", action="store_true", help="one JSON object per line")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -77,6 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known, rest = parser().parse_known_args(given)
         return check(known.image, rest)
     options = parser().parse_args(given)
+    if options.command == "serve":
+        from emulator.serve import serve
+
+        return serve(options)
     return clean(everything=options.all)
 
 

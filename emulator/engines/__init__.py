@@ -44,6 +44,7 @@ class ContainerSpec:
     memory_bytes: int | None = None  # swap is always off when set
     cpus: float | None = None
     model_dir: Path | None = None  # mounted read-only at /opt/ml/model
+    model_read_only: bool = False  # without one: the image's own /opt/ml/model is read-only
     platform: str | None = None  # as "linux/amd64"
     network: bool = True  # False: no way out, yet the published port answers
     shm: bool = True  # False: no /dev/shm

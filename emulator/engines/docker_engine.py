@@ -64,6 +64,7 @@ class DockerEngine:
         self._same_machine = sys.platform == "linux"  # until the engine tells
         self._network: str | None = None
         self._network_lock = threading.Lock()
+        self._volumes: list[str] = []
         self._unfinished: set[Future[Any]] = set()
 
     # -- the connection ------------------------------------------------------------------------
@@ -152,7 +153,8 @@ class DockerEngine:
     async def start(self, spec: ContainerSpec) -> DockerContainer:
         def create() -> str:
             network = None if spec.network else self._isolated_network()
-            config = configuration(spec, network)
+            volume = self._new_volume() if spec.model_read_only and not spec.model_dir else None
+            config = configuration(spec, network, volume)
             made = self.api.create_container_from_config(config, platform=spec.platform)
             return str(made["Id"])
 
@@ -233,21 +235,37 @@ class DockerEngine:
                 self._network = str(made["Id"])
             return self._network
 
+    def _new_volume(self) -> str:
+        """A name; the engine makes the volume with the container that mounts it."""
+        name = f"byoc-model-{os.getpid()}-{id(self):x}-{len(self._volumes)}"
+        self._volumes.append(name)
+        return name
+
     # -- the end -------------------------------------------------------------------------------
 
     async def sweep(self, *, everything: bool = False) -> list[str]:
         removed = await self.ask(lambda: sweep(self.api, everything=everything))
         return removed + await self.run(owner.sweep_temporary)
 
+    def _remove_volume(self, name: str) -> None:
+        self.api.remove_volume(name)
+
+    def _remove_network(self, identity: str) -> None:
+        self.api.remove_network(identity)
+
     async def close(self) -> None:
         """May be called twice. Containers that run are their users' to stop."""
         if waiting := [asyncio.wrap_future(future) for future in list(self._unfinished)]:
             await asyncio.wait(waiting, timeout=CLOSE_SECONDS)
         network, self._network = self._network, None
+        removals = [functools.partial(self._remove_volume, name) for name in self._volumes]
         if network is not None:
+            removals.append(functools.partial(self._remove_network, network))
+        for removal in removals:
             # What cannot be removed now, a later sweep takes.
             with contextlib.suppress(docker.errors.APIError, EngineUnavailable):
-                await self.run(lambda: self.api.remove_network(network))
+                await self.run(removal)
+        self._volumes.clear()
         self._workers.close()
         client, self._client = self._client, None
         if client is not None:

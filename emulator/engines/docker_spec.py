@@ -62,8 +62,12 @@ IMAGE_FAULTS = (
 )
 
 
-def configuration(spec: ContainerSpec, network: str | None) -> dict[str, Any]:
-    """The body of the create request; nothing is in it that the specification does not ask."""
+def configuration(
+    spec: ContainerSpec, network: str | None, volume: str | None = None
+) -> dict[str, Any]:
+    """The body of the create request; nothing is in it that the specification does not ask.
+    `volume` is the name of one to be made, which the engine fills with the image's own model.
+    """
     port = f"{spec.port}/tcp"
     host: dict[str, Any] = {"PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
     if spec.drop_capabilities:
@@ -81,6 +85,16 @@ def configuration(spec: ContainerSpec, network: str | None) -> dict[str, Any]:
                 "Source": str(spec.model_dir.absolute()),
                 "Target": MODEL_DIRECTORY,
                 "ReadOnly": True,
+            }
+        ]
+    if volume is not None:
+        host["Mounts"] = [
+            {
+                "Type": "volume",
+                "Source": volume,
+                "Target": MODEL_DIRECTORY,
+                "ReadOnly": True,
+                "VolumeOptions": {"Labels": owner.labels("model")},
             }
         ]
     if network is not None:

@@ -1,7 +1,7 @@
 """Clears what runs that are gone left in the engine.
 
-Owns: which containers and networks may be taken. Must not know: how they were made. Only what
-carries our label is looked at.
+Owns: which containers, networks and volumes may be taken. Must not know: how they were made.
+Only what carries our label is looked at.
 """
 
 from __future__ import annotations
@@ -42,6 +42,14 @@ def sweep(api: Any, *, everything: bool) -> list[str]:
         except docker.errors.APIError:
             continue  # gone, or in use by a container that is not ours to remove
         removed.append(f"network {found['Name']}")
+    for found in api.volumes(filters=ours).get("Volumes") or ():
+        if not _is_left(found.get("Labels"), everything=everything):
+            continue
+        try:
+            api.remove_volume(found["Name"])
+        except docker.errors.APIError:
+            continue
+        removed.append(f"volume {found['Name']}")
     return removed
 
 
