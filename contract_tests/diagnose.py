@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from urllib.parse import urlsplit
 
 from emulator.engines import Capability, Engine, EngineUnavailable, Socket
 from emulator.http import Reply, Request
@@ -41,12 +42,17 @@ class Diagnoser:
 
     engine: Engine
     finding: Finding | None = field(default=None)
+    _seen: Finding | None = field(default=None)
 
     async def __call__(self, instance: Instance, reply: Reply) -> str | None:
         try:
-            self.finding = await self._look(instance, reply)
+            seen = await self._look(instance, reply)
         except EngineUnavailable:  # then the wait goes on, and tells by itself
-            self.finding = None
+            seen = None
+        # Twice in a row: a server may get ready just between the platform's ping and our question.
+        if seen is not None and self._seen is not None and seen.sign is self._seen.sign:
+            self.finding = seen
+        self._seen = seen
         return self.finding.text if self.finding else None
 
     async def _look(self, instance: Instance, reply: Reply) -> Finding | None:
@@ -94,9 +100,8 @@ class Diagnoser:
     async def _other_path(self, instance: Instance, reply: Reply) -> Finding | None:
         location = reply.headers.get("location", "")
         # Only the path counts: the host in a Location is often the container's own idea of it.
-        path = (
-            "/" + location.partition("://")[2].partition("/")[2] if "://" in location else location
-        )
+        where = urlsplit(location)
+        path = f"{where.path}?{where.query}" if where.query else where.path
         if not path.startswith("/"):
             return None
         other = await self._ask(instance, path, PLATFORM_HEADERS)

@@ -33,7 +33,8 @@ def padded(payload: Payload | None, size: int) -> bytes:
         return b'{"instances": []}'.ljust(size)
     if payload.is_json:
         return payload.body.ljust(size)
-    return (payload.body * (size // max(1, len(payload.body)) + 1))[:size]
+    body = payload.body or b"\0"
+    return (body * (size // len(body) + 1))[:size]
 
 
 @check(

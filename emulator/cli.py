@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,9 +102,12 @@ def _serve_parser(commands: argparse._SubParsersAction[_Parser]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["check"]:
-        known, rest = parser().parse_known_args(given)
-        return check(known.image, rest)
+    if given[:1] == ["check"] and not {"-h", "--help"} & set(given):
+        # What follows the images is pytest's, whose options only pytest can tell from values.
+        images = list(itertools.takewhile(lambda word: not word.startswith("-"), given[1:]))
+        if not images:
+            parser().error("the image comes first: byoc check IMAGE [IMAGE ...] [options]")
+        return check(images, given[1 + len(images) :])
     options = parser().parse_args(given)
     if options.command == "serve":
         from emulator.serve import serve

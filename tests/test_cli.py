@@ -48,10 +48,15 @@ def test_check_uses_its_own_configuration_not_the_users(passed_on):
     assert "contract_tests.plugin" in pairs(arguments, "-p")
 
 
-def test_an_option_before_the_image_takes_no_image_away(passed_on):
-    cli.main(["check", "--strict", "x"])
+def test_images_come_first_so_that_no_options_value_is_taken_for_one(passed_on, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check", "--payload", "p.json", "x:1"])
+    assert ended.value.code == 4
+    assert "the image comes first" in capsys.readouterr().err
+    cli.main(["check", "x:1", "y:2", "--payload", "p.json", "--strict"])
     (arguments,) = passed_on
-    assert pairs(arguments, "--image") == ["x"]
+    assert pairs(arguments, "--image") == ["x:1", "y:2"]
+    assert pairs(arguments, "--payload") == ["p.json"]
     assert "--strict" in arguments
 
 

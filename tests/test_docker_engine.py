@@ -247,6 +247,33 @@ def test_a_plain_specification_keeps_the_images_own_user_shm_and_capabilities(
 
 
 @pytest.mark.docker
+def test_the_images_own_model_directory_is_read_only_when_asked(
+    engine: DockerEngine, runner: asyncio.Runner, raw: docker.DockerClient
+) -> None:
+    code = (
+        "import os; os.makedirs('/opt/ml/model', exist_ok=True)\n"
+        "try: open('/opt/ml/model/lock', 'w')\n"
+        "except OSError as error: print(error.strerror)\n"
+        "else: print('written')"
+    )
+    locked = runner.run(engine.start(python(code, model_read_only=True)))
+    open_ = runner.run(engine.start(python(code)))
+    try:
+        assert code_of(runner, locked) == 0
+        assert code_of(runner, open_) == 0
+        assert runner.run(locked.logs()).strip() == "Read-only file system"
+        assert runner.run(open_.logs()).strip() == "written"
+        volumes: Any = raw.api
+        ours = {"label": f"byoc.owner={owner.me()}"}
+        assert len(volumes.volumes(filters=ours)["Volumes"]) == 1
+    finally:
+        for container in (locked, open_):
+            runner.run(container.stop(0))
+    runner.run(engine.close())
+    assert not volumes.volumes(filters=ours)["Volumes"]
+
+
+@pytest.mark.docker
 def test_a_start_costs_three_requests(engine: DockerEngine, runner: asyncio.Runner) -> None:
     asked: list[str] = []
     send = engine.api.send
@@ -980,6 +1007,9 @@ class Held:
 
     def networks(self, **_: Any) -> list[dict[str, Any]]:
         return []
+
+    def volumes(self, **_: Any) -> dict[str, Any]:
+        return {"Volumes": None}  # as Docker says that there is none
 
     def remove_container(self, identity: str, **_: Any) -> None:
         del self.labels[identity]
