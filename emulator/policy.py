@@ -16,13 +16,13 @@ The rules, with their evidence:
   cold on their own instance although another had become idle meanwhile, and at most 2 instances
   were left to be used first by a later, warm request. AWS has said since (2023) that Lambda can
   use an environment that it initialized ahead; how often is not known, so it is not done here.
-* 180 s for the setup, then 60 s for the invocation; then the instance is stopped (4.20, 4.54).
+* 180 s for setup, then 60 s for the invocation; then the instance is stopped (4.20, 4.54).
 * The endpoint begins warm (4.50): with its provisioned instances, or else with one on demand.
-* Provisioned instances never idle out and are replaced when they are lost (4.26). An update's new pool takes over when its first instance is ready; the old one drains (4.57).
+* Provisioned instances never idle out and are replaced when they are lost (4.26).
+* An update's new pool takes over when its first instance is ready; the old one drains (4.57).
 
-Whatever is due by `now` is settled before an event is looked at, in the order in which it fell
-due. So a late `Tick` changes no decision: an instance that idled out is never used again, and an
-answer that comes at its deadline is too late.
+What is due by `now` is settled before an event is looked at, in the order in which it fell due. So
+a late `Tick` changes no decision, and an answer that comes at its deadline is too late.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ class Policy(Counters):
         if instance.request is not None:
             failed = FailRequest(request=instance.request, instance=instance.id, why=FAIL[why])
             fleet.out.append(failed)
-        fleet.release(instance)
+            fleet.release(instance)
         fleet.stop(instance, why)
         if pool is self._pending:
             self._call_off(pool)

@@ -161,9 +161,9 @@ class Fleet:
 
     def release(self, instance: Instance) -> None:
         """Its request has been answered."""
-        if instance.request is not None:
-            del self.where[instance.request]
-            instance.request = None
+        assert instance.request is not None
+        del self.where[instance.request]
+        instance.request = None
         if self.runs.pop(instance.id, None) is not None:
             self.provisioned_busy -= instance.provisioned
 

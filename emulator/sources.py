@@ -40,6 +40,12 @@ _TROUBLE = (
     "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-troubleshooting.html"
 )
 _ISSUES = "https://github.com/{}/issues/{}"
+_SERVERLESS_CONFIG = (
+    "https://docs.aws.amazon.com/sagemaker/latest/APIReference/"
+    "API_ProductionVariantServerlessConfig.html"
+)
+_DESCRIBE = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"
+_LAMBDA_CONCURRENCY = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html"
 _LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"
 _CONTAINER = (
     "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html"
@@ -92,13 +98,20 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "3.10": (_FAQ, _D),  # 25 MB on instances
     "3.11": (_INVOKE, _D),  # 4 MB on serverless
     "3.13": (_CODE, _D),  # 60 s for an invocation
+    "3.28": (_issue("opensearch-project/ml-commons", 2429), _M),  # ThrottlingException, no message
     "3.41": (_RUNTIME, _D),  # Message has at most 2048 characters
     "4.1": (_SERVERLESS, _D),  # memory sizes
+    "4.2": (_SERVERLESS_CONFIG, _D),  # MaxConcurrency 1 to 200
     "4.8": (_SERVERLESS, _D),  # 10 GB image
     "4.9": (_LAMBDA, _I),  # CPU share, by analogy with Lambda
     "4.20": (_INVOKE, _D),  # 180 s
+    "4.25": (_issue("aws/sagemaker-python-sdk", 3446), _R),  # idle time to scale-in
+    "4.50": (_TROUBLE, _D),  # the first environment is pinged while Creating
+    "4.53": (_LAMBDA_CONCURRENCY, _I),  # one request per environment
+    "4.55": (_INVOKE, _I),  # a start that fails after InService
     "5.1": (_issue("aws/amazon-sagemaker-feedback", 180), _M),  # schema 2 manifests only
     "5.9": (_GRAVITON, _D),  # amd64 unless Graviton
+    "6.20": (_DESCRIBE, _D),  # EndpointStatus
 }
 
 _FAILURES: dict[str, tuple[str, Evidence]] = {

@@ -42,9 +42,15 @@ class Response:
 
 
 def failure_of(answer: Answer, limits: WireLimits) -> ModelError | None:
-    """What is wrong with a whole answer; None when it is a success (contract 3.9)."""
+    """What is wrong with a whole answer; None when it is a success (contract 3.9).
+
+    Raises ValueError when there is none: only who waited for it knows why.
+    """
     if answer.status is None:
-        return ModelError.no_response()
+        raise ValueError(
+            "There is no answer to judge; raise ModelError.timed_out(), .out_of_memory() or"
+            " .no_response() by what was seen of the container."
+        )
     if not 200 <= answer.status < 300:
         return ModelError.answered(answer.status, answer.body)
     if answer.body_bytes > limits.payload_bytes:

@@ -75,7 +75,7 @@ class Machine(RuleBasedStateMachine):
     def begin(self, config: PolicyConfig, warm: bool) -> None:
         self.now = 0.0
         self.step = 0
-        self.config = config
+        self.before = 0
         self.policy, self.late = Policy(config), Policy(config)
         self.late_says: list[Action] = []
         self.says: list[Action] = []
@@ -331,6 +331,7 @@ class Machine(RuleBasedStateMachine):
         version = len(self.versions) + 1
         self.comparable &= config.provisioned == 0
         self.most = max(self.most, config.max_concurrency)
+        self.tell(Tick())
         self.versions[version] = config
         self.tell(Reconfigured(version=version, config=config))
         assert self.policy.updating == version
@@ -368,10 +369,11 @@ class Machine(RuleBasedStateMachine):
         assert has == self.open
 
     @invariant()
-    def no_more_are_in_flight_than_was_ever_allowed(self) -> None:
-        assert self.policy.in_flight <= self.most
-        if len(self.versions) == 1 and self.versions[1] == self.config:
-            assert self.policy.in_flight <= self.config.max_concurrency
+    def never_more_are_in_flight_than_allowed(self) -> None:
+        # When the limit was lowered, those that were in flight finish, and no more come.
+        assert self.policy.in_flight <= max(self.policy.config.max_concurrency, self.before)
+        assert self.policy.busy <= self.policy.in_flight
+        self.before = self.policy.in_flight
 
     @invariant()
     def on_demand_there_are_never_more_instances_than_requests_allowed(self) -> None:
