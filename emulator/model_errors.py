@@ -18,7 +18,7 @@ _UNREADABLE = (
     + _SEE
 )
 _NO_RESPONSE = f"{NO_RESPONSE.text}. {_SEE}"
-"""With its end: https://github.com/aws/amazon-sagemaker-examples/issues/2815"""
+"""With its end, as in the issue that contract 3.26 names."""
 
 _OUT_OF_MEMORY = (
     'Received server error (0) from primary with message "The container was stopped because of'
@@ -38,7 +38,7 @@ def _quoted(template: str) -> str:
 
 
 class ModelError(RuntimeFailure):
-    """The container did not do its part. `original_status` 0: there was no answer at all."""
+    """The container did not do its part (contract 3.20). `original_status` 0: no answer at all."""
 
     code = "ModelError"
 
@@ -74,12 +74,13 @@ class ModelError(RuntimeFailure):
 
     @classmethod
     def unreadable(cls, status: int) -> ModelError:
-        """The status came, the body broke off."""
+        """The status came, the body broke off (contract 3.24)."""
         side = "client" if 400 <= status < 500 else "server"
         return cls(_UNREADABLE, original_status=status, values={"side": side})
 
     @classmethod
     def timed_out(cls) -> ModelError:
+        """The platform stopped waiting (contract 3.25)."""
         return cls(INVOCATION_TIMEOUT.text, original=_quoted(INVOCATION_TIMEOUT.text))
 
     @classmethod

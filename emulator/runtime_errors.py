@@ -53,9 +53,9 @@ KINDS = _kinds(
     Kind(code="InternalDependencyException", status=530, fault=Fault.PLATFORM),
     Kind(code="ModelStreamError", status=None, fault=Fault.MODEL),
     Kind(code="InternalStreamFailure", status=None, fault=Fault.PLATFORM),
-    # Seen: https://github.com/opensearch-project/ml-commons/issues/2429
+    # contract 3.28
     Kind(code="ThrottlingException", status=400, fault=Fault.CALLER, modelled=False),
-    # Seen: https://github.com/aws/sagemaker-python-sdk/issues/171
+    # contract 3.35
     Kind(code="413", status=413, fault=Fault.CALLER, modelled=False),
     Kind(code="UnknownOperationException", status=404, fault=Fault.CALLER, modelled=False),
     Kind(code="NotEmulated", status=501, fault=Fault.BYOC, modelled=False),
@@ -128,12 +128,12 @@ class ValidationError(RuntimeFailure):
 
     @classmethod
     def endpoint_not_found(cls) -> ValidationError:
-        """Also while it is not InService: https://github.com/aws/amazon-sagemaker-examples/issues/293"""
+        """Also while it is not InService (contract 3.32)."""
         return cls("Endpoint <endpoint> of account <account> not found.")
 
     @classmethod
     def oversize(cls) -> ValidationError:
-        """On serverless: https://github.com/aws/sagemaker-python-sdk/issues/4271"""
+        """On serverless (contract 3.34)."""
         return cls("Request <request_id> has oversize body.")
 
     @classmethod

@@ -98,7 +98,14 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "3.10": (_FAQ, _D),  # 25 MB on instances
     "3.11": (_INVOKE, _D),  # 4 MB on serverless
     "3.13": (_CODE, _D),  # 60 s for an invocation
+    "3.20": (_RUNTIME, _D),  # ModelError and its fields
+    "3.24": (_issue("aws/sagemaker-python-sdk", 4395), _M),  # error body that broke off
+    "3.25": (_issue("pytorch/serve", 631), _M),  # words of the timeout
+    "3.26": (_issue("aws/amazon-sagemaker-examples", 2815), _M),  # words of no answer
     "3.28": (_issue("opensearch-project/ml-commons", 2429), _M),  # ThrottlingException, no message
+    "3.32": (_issue("aws/amazon-sagemaker-examples", 293), _M),  # endpoint not found
+    "3.34": (_issue("aws/sagemaker-python-sdk", 4271), _R),  # oversize on serverless
+    "3.35": (_issue("aws/sagemaker-python-sdk", 171), _R),  # oversize on instances
     "3.41": (_RUNTIME, _D),  # Message has at most 2048 characters
     "4.1": (_SERVERLESS, _D),  # memory sizes
     "4.2": (_SERVERLESS_CONFIG, _D),  # MaxConcurrency 1 to 200

@@ -359,9 +359,7 @@ class Machine(RuleBasedStateMachine):
         assert policy.busy == sum(i.ready and i.request is not None for i in live)
         assert policy.idle == sum(i.ready and i.request is None for i in live)
         assert policy.in_flight == len(self.open)
-        assert policy.provisioned_busy == sum(
-            i.provisioned and i.request is not None for i in live
-        )
+        assert policy.provisioned_busy == sum(i.provisioned and i.request is not None for i in live)
 
     @invariant()
     def a_request_in_flight_has_one_instance_to_itself(self) -> None:
