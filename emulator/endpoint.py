@@ -1,23 +1,22 @@
 """A live serverless endpoint: the policy, a clock and real instances on one event loop.
 
 Owns: carrying out what the policy orders, and telling it what happened. Must not know: how a
-request is scheduled (`policy`), what an instance does (`instance`), HTTP to callers (`wire`,
-`api`). Everything runs on one loop, so the policy needs no lock.
+request is scheduled (`policy`), how instances are kept (`endpoint_instances`), HTTP to callers
+(`wire`, `api`). Everything runs on one loop, so the policy needs no lock.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-from collections.abc import Coroutine
-from typing import Any
+import logging
 
 from emulator.clock import Clock
-from emulator.endpoint_state import EndpointStatus, Invocation, failure_reason
-from emulator.engines import ContainerSpec, Engine, EngineUnavailable, ImageNotFound, StartRefused
+from emulator.endpoint_instances import Instances, Slot, StartFailure, log_failure
+from emulator.endpoint_requests import Request, Requests
+from emulator.endpoint_state import EndpointStatus, Journal, failure_reason
+from emulator.engines import ContainerSpec, Engine
 from emulator.http import Http, Outcome, Reply
-from emulator.instance import Instance, StartReport, invocation
+from emulator.instance import StartReport, invocation
 from emulator.limits import Limits
 from emulator.model_errors import ModelError
 from emulator.policy import Policy
@@ -26,7 +25,6 @@ from emulator.policy_events import (
     Dispatch,
     Event,
     FailRequest,
-    FailWhy,
     InstanceFailed,
     InstanceGone,
     InstanceReady,
@@ -40,15 +38,19 @@ from emulator.policy_events import (
     Tick,
     UpdateFailed,
 )
-from emulator.runtime_errors import ModelNotReady, RuntimeFailure, Throttled, ValidationError
+from emulator.runtime_errors import InternalFailure, RuntimeFailure, Throttled, ValidationError
 from emulator.wire import Invoke, WireLimits
-from emulator.wire_answers import failure_of
 
-WATCH_SECONDS = 1.0
-"""How often an instance that nobody uses is asked whether it still lives."""
+log = logging.getLogger("byoc.endpoint")
 
-AT_ONCE = frozenset({StopWhy.DIED, StopWhy.INVOCATION_TIMEOUT, StopWhy.SETUP_FAILED})
+AT_ONCE = frozenset(
+    {StopWhy.DIED, StopWhy.INVOCATION_TIMEOUT, StopWhy.SETUP_FAILED, StopWhy.SETUP_TIMEOUT}
+)
 """Reasons to kill without the grace of SIGTERM: nothing is left that could end in order."""
+
+RETRY_SECONDS = 1.0
+
+LIVING = (EndpointStatus.CREATING, EndpointStatus.IN_SERVICE)
 
 
 class Endpoint:
@@ -72,214 +74,221 @@ class Endpoint:
         self.status = EndpointStatus.CREATING
         self.failure_reason = ""
         self.policy = Policy(config)
-        self.invocations: list[Invocation] = []
-        self._engine, self._http, self._clock = engine, http, clock
-        self._numbers = itertools.count(1)
-        self._instances: dict[int, Instance] = {}
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._requests: dict[int, tuple[Invoke, Invocation]] = {}
-        self._known_kills: dict[int, int] = {}
-        self._unwanted: set[int] = set()  # told to stop before there was a container
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stops: set[asyncio.Task[None]] = set()
+        self.journal = Journal()
+        self._clock = clock
+        self._instances = Instances(
+            spec, engine=engine, http=http, clock=clock, limits=limits, told=self
+        )
+        self._requests = Requests(self.wire_limits)
+        self._undelivered: set[int] = set()
+        self._failures: dict[int, StartFailure] = {}
+        self._first: set[int] = set()  # instances without which the endpoint is not InService
+        self._serving: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
-        self._timer_due: float | None = None
-        self._created: asyncio.Event = asyncio.Event()
+        self._timer_due = 0.0
+        self._created = asyncio.Event()
+        self._trouble: Exception | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     # -- what users call -----------------------------------------------------------------------
 
     async def create(self) -> None:
-        """Starts the first instance and waits for it. Afterwards `status` is InService or Failed,
-        the latter with AWS's `failure_reason` (contract 4.50); then nothing is left running.
+        """Starts the first instances and waits for them: one, or the provisioned ones. Afterwards
+        `status` is InService or Failed, the latter with AWS's `failure_reason` (contract 4.50);
+        then nothing is left running. So it is after `close()` meanwhile, with Deleting.
+
+        Raises EngineUnavailable or ImageNotFound when the container is not to blame.
         """
-        self._perform(self.policy.begin(self._clock.now()))
-        await self._created.wait()
-        if self.status is EndpointStatus.FAILED:
+        try:
+            actions = self.policy.begin(self._clock.now())
+            self._first = {a.instance for a in actions if isinstance(a, StartInstance)}
+            self._perform(actions)
+            await self._created.wait()
+        except BaseException:
             await self.close()
+            raise
+        if self.status is not EndpointStatus.IN_SERVICE:
+            await self.close()
+        if self._trouble is not None:
+            raise self._trouble
 
     async def invoke(self, invoke: Invoke) -> Reply:
-        """A success of the container. Raises RuntimeFailure for everything else, as AWS answers."""
+        """A success of the container. Raises RuntimeFailure for everything else, as AWS answers.
+
+        A caller that is cancelled gets no answer; its request goes on, as it does on AWS.
+        """
         if self.status is not EndpointStatus.IN_SERVICE:
             raise ValidationError.endpoint_not_found()
-        request = next(self._numbers)
-        told = Invocation(request=request, arrived=self._clock.now())
-        self.invocations.append(told)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[request] = future
-        self._requests[request] = (invoke, told)
-        self._on(InvokeArrived(request=request))
+        told = self.journal.begin(self._clock.now())
+        request = self._requests.begin(invoke, told)
         try:
-            reply = await future
-            if failure := failure_of(reply, self.wire_limits):
-                raise failure
-        except RuntimeFailure as error:
-            told.error = error.code
+            self._on(InvokeArrived(request=told.request))
+            return await request.future
+        except BaseException as error:
+            told.error = error.code if isinstance(error, RuntimeFailure) else type(error).__name__
             raise
-        else:
-            return reply
         finally:
-            told.seconds = self._clock.now() - told.arrived
-            told.answered = True
-            self._waiting.pop(request, None)
-            self._requests.pop(request, None)
+            self.journal.end(told, self._clock.now())
 
     async def close(self) -> None:
-        """Stops every instance, with the platform's grace. May be called twice."""
-        if self.status is not EndpointStatus.FAILED:
+        """Answers what is in flight, and stops every instance with the platform's grace. May be
+        called at any time and twice; returns when nothing runs any more.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        # Shielded: who gives up waiting must not leave containers behind.
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self.status in LIVING:
             self.status = EndpointStatus.DELETING
-        if self._timer is not None:
-            self._timer.cancel()
-        for task in list(self._tasks):
+        self._created.set()
+        tasks = [task for task in (self._timer, *self._serving) if task is not None]
+        for task in tasks:
             task.cancel()
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(ModelError.no_response())
-        await asyncio.gather(*self._tasks, *self._stops, return_exceptions=True)
-        left = list(self._instances.values())
-        self._instances.clear()
-        await asyncio.gather(*(instance.stop() for instance in left), return_exceptions=True)
+        for number in self._requests:
+            self._requests.answer(number, ModelError.no_response())
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._instances.close()
 
     # -- the policy's two sides ----------------------------------------------------------------
 
     def _on(self, event: Event) -> None:
-        if self.status not in (EndpointStatus.CREATING, EndpointStatus.IN_SERVICE):
-            return
-        self._perform(self.policy.on(event, self._clock.now()))
+        if self.status in LIVING:
+            self._perform(self.policy.on(event, self._clock.now()))
 
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
                 case StartInstance():
-                    self._spawn(self._start(action), self._tasks)
+                    self._instances.start(action.instance)
                 case Dispatch():
-                    self._spawn(self._serve(action), self._tasks)
+                    self._dispatch(action)
                 case StopInstance():
-                    self._spawn(self._stop(action), self._stops)
+                    at_once = action.why in AT_ONCE
+                    self._instances.stop(action.instance, at_once=at_once)
                 case Throttle():
-                    self._fail(action.request, Throttled())
-                case FailRequest():
-                    self._fail(action.request, self._why(action))
-                case UpdateFailed():
-                    pass  # updates come with the control plane
+                    self._requests.answer(action.request, Throttled())
+                case FailRequest() if action.request not in self._undelivered:
+                    start = self._failures.get(action.instance)
+                    self._requests.give_up(action.request, action.instance, action.why, start)
+                case FailRequest() | UpdateFailed():
+                    pass  # what was not delivered comes again; updates need the control plane
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """One timer at most, for the policy's next deadline."""
+        """One timer at most, and none too late. One that rings too early costs a look, which is
+        less than a new timer for each request. While Creating the instance's own window counts.
+        """
         due = self.policy.next_deadline()
-        if due == self._timer_due:
+        if due is None or self.status is not EndpointStatus.IN_SERVICE:
             return
+        if self._timer is None or due < self._timer_due:
+            self._arm(due)
+
+    def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due = due
-        self._timer = asyncio.create_task(self._tick(due)) if due is not None else None
+        self._timer = asyncio.create_task(self._ring(due))
 
-    async def _tick(self, due: float) -> None:
+    async def _ring(self, due: float) -> None:
         await self._clock.sleep(max(0.0, due - self._clock.now()))
-        self._timer, self._timer_due = None, None
-        self._on(Tick())
-
-    def _spawn(self, work: Coroutine[Any, Any, None], kept: set[asyncio.Task[None]]) -> None:
-        task = asyncio.create_task(work)
-        kept.add(task)
-        task.add_done_callback(kept.discard)
-
-    def _fail(self, request: int, failure: RuntimeFailure) -> None:
-        future = self._waiting.get(request)
-        if future is not None and not future.done():
-            future.set_exception(failure)
-
-    def _why(self, action: FailRequest) -> RuntimeFailure:
-        match action.why:
-            case FailWhy.INVOCATION_TIMEOUT:
-                return ModelError.timed_out()
-            case FailWhy.SETUP_TIMEOUT:
-                return ModelNotReady()  # inferred, contract 4.55
-            case _:
-                return ModelError.no_response()
-
-    # -- orders --------------------------------------------------------------------------------
-
-    async def _start(self, order: StartInstance) -> None:
-        began = self._clock.now()
+        self._timer = None
         try:
-            instance = await Instance.start(
-                self._engine, self.spec, clock=self._clock, http=self._http, limits=self.limits
-            )
-        except (StartRefused, EngineUnavailable, ImageNotFound) as error:
-            self._start_failed(order.instance, str(error), None)
+            self._on(Tick())
+        except Exception:
+            log.exception("the policy failed at its deadline; it is asked again")
+            self._arm(self._clock.now() + RETRY_SECONDS)
+
+    # -- what instances do by themselves -------------------------------------------------------
+
+    def instance_ready(self, number: int, report: StartReport) -> None:
+        self._on(InstanceReady(instance=number))
+        if self._instances.ready(number) is None:  # too late: the policy has stopped it
+            if self.status is EndpointStatus.CREATING:
+                late = StartFailure(words=f"{report.describe()}: too late", report=report)
+                self.instance_failed(number, late)
             return
-        if order.instance in self._unwanted:
-            await instance.stop(0)
-            return
-        self._instances[order.instance] = instance
-        report = await instance.wait_ready()
-        if order.request in self._requests:
-            self._requests[order.request][1].setup_seconds = self._clock.now() - began
-        if not report.ready:
-            self._start_failed(order.instance, report.describe(), report)
-            return
-        if self.status is EndpointStatus.CREATING:
+        self._first.discard(number)
+        if self.status is EndpointStatus.CREATING and not self._first:
             self.status = EndpointStatus.IN_SERVICE
             self._created.set()
-        self._on(InstanceReady(instance=order.instance))
-        self._spawn(self._watch(order.instance, instance), self._tasks)
+            self._set_timer()
 
-    def _start_failed(self, number: int, words: str, report: StartReport | None) -> None:
+    def instance_failed(self, number: int, failure: StartFailure) -> None:
         if self.status is EndpointStatus.CREATING:
             self.status = EndpointStatus.FAILED
-            self.failure_reason = failure_reason(words, report)
+            self._trouble = failure.error
+            self.failure_reason = failure_reason(failure.words, failure.report)
             self._created.set()
             return
-        self._on(InstanceFailed(instance=number, reason=words))
+        log.warning("instance %s did not start: %s", number, failure.words)
+        self._failures[number] = failure
+        self._on(InstanceFailed(instance=number, reason=failure.words))
+        del self._failures[number]
 
-    async def _serve(self, order: Dispatch) -> None:
-        instance = self._instances[order.instance]
-        invoke, told = self._requests[order.request]
+    def instance_gone(self, number: int) -> None:
+        self._on(InstanceGone(instance=number))
+
+    # -- one exchange --------------------------------------------------------------------------
+
+    def _dispatch(self, order: Dispatch) -> None:
+        slot, request = self._instances.ready(order.instance), self._requests[order.request]
+        assert slot is not None, "the policy dispatches to instances that were ready"
+        slot.busy = True
+        told = request.told
         told.cold, told.provisioned, told.instance = order.cold, order.provisioned, order.instance
-        request = invocation(invoke.body, None, invoke.container_headers())
+        if order.cold:
+            told.setup_seconds = self._clock.now() - told.arrived
+        task = asyncio.create_task(self._serve(order, slot, request))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        task.add_done_callback(log_failure)
+
+    async def _serve(self, order: Dispatch, slot: Slot, request: Request) -> None:
+        try:
+            await self._exchange(order, slot, request)
+        except Exception:
+            log.exception("byoc failed on request %s", order.request)
+            words = "byoc failed, not the model; its log has the traceback."
+            self._requests.answer(order.request, InternalFailure(words))
+            self._on(InstanceGone(instance=order.instance))
+
+    async def _exchange(self, order: Dispatch, slot: Slot, request: Request) -> None:
+        invoke, instance = request.invoke, slot.instance
+        assert instance is not None
+        sent = invocation(invoke.body, None, invoke.container_headers())
         left = order.deadline - self._clock.now()
-        reply = await instance.send(request, max(0.001, left))
-        told.model_seconds = reply.seconds
+        reply = await instance.send(sent, max(0.001, left))
+        request.told.model_seconds = reply.seconds
         if reply.outcome is Outcome.TIMEOUT:
             self._on(Tick())  # the policy's own deadline: it fails the request
             return
+        answer: Reply | RuntimeFailure = reply
         if reply.outcome is not Outcome.ANSWERED:
-            if await self._killed_for_memory(order.instance, instance):
-                self._fail(order.request, ModelError.out_of_memory())
-            if await self._died(instance):
-                self._on(InstanceGone(instance=order.instance))
+            request.told.detail, answer = str(reply), ModelError.no_response()
+            if await self._broke(order, slot, reply):
                 return
-            self._fail(order.request, ModelError.no_response())
+        slot.busy = False
         self._on(InvokeFinished(instance=order.instance, request=order.request))
-        future = self._waiting.get(order.request)
-        if future is not None and not future.done():
-            future.set_result(reply)
+        self._requests.answer(order.request, answer)
+        self._instances.watch()
 
-    async def _killed_for_memory(self, number: int, instance: Instance) -> bool:
-        """Whether the kernel killed a process of it since this was asked last."""
-        before = self._known_kills.get(number, 0)
-        with contextlib.suppress(EngineUnavailable):
-            self._known_kills[number] = await instance.container.oom_kills()
-        return self._known_kills.get(number, 0) > before
-
-    async def _died(self, instance: Instance) -> bool:
-        try:
-            return await instance.container.exit_code() is not None
-        except EngineUnavailable:
-            return True  # an engine that is gone took its containers along, as far as we can see
-
-    async def _watch(self, number: int, instance: Instance) -> None:
-        """An instance may die while nobody uses it."""
-        while self._instances.get(number) is instance:
-            await self._clock.sleep(WATCH_SECONDS)
-            if self._instances.get(number) is instance and await self._died(instance):
-                self._on(InstanceGone(instance=number))
-                return
-
-    async def _stop(self, order: StopInstance) -> None:
-        instance = self._instances.pop(order.instance, None)
-        if instance is None:
-            self._unwanted.add(order.instance)
-        else:
-            with contextlib.suppress(EngineUnavailable):
-                await instance.stop(0 if order.why in AT_ONCE else None)
+    async def _broke(self, order: Dispatch, slot: Slot, reply: Reply) -> bool:
+        """Whether a broken exchange was the instance's end, which then is told and answered."""
+        number = order.request
+        fate = await self._instances.fate(slot)
+        if fate.out_of_memory:
+            self._requests.answer(number, ModelError.out_of_memory())
+        if not fate.died:
+            return False
+        # An instance that died unnoticed while it was idle has not seen the request.
+        if reply.outcome is Outcome.REFUSED and not order.cold and number in self._requests:
+            self._undelivered.add(number)
+        self._on(InstanceGone(instance=order.instance))
+        if number in self._undelivered:
+            self._undelivered.remove(number)
+            self._on(InvokeArrived(request=number))
+        return True

@@ -1,7 +1,7 @@
-"""A serverless endpoint for synchronous programs: tests, notebooks, the command line.
+"""A serverless endpoint for synchronous programs: tests, notebooks.
 
-Owns: the blocking view of one endpoint and its server. Must not know: how either works. Everything
-runs on one event loop behind a portal.
+Owns: the blocking view of one endpoint. Must not know: how it works, or how it is put together
+(`live`). Everything runs on one event loop in a thread of its own.
 
     with ServerlessEndpoint(image="mymodel", memory_mb=2048, max_concurrency=4) as endpoint:
         client = endpoint.client()  # boto3's sagemaker-runtime
@@ -10,34 +10,24 @@ runs on one event loop behind a portal.
 
 from __future__ import annotations
 
-import dataclasses
-import re
+import asyncio
+from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from emulator import model_data, owner
-from emulator.api.runtime import REGION, RuntimeServer
-from emulator.clock import SystemClock
-from emulator.endpoint import Endpoint
-from emulator.endpoint_state import EndpointStatus, Invocation
-from emulator.engines import ContainerSpec, Engine, EngineUnavailable
-from emulator.errors import Usage
-from emulator.http import AiohttpHttp
-from emulator.instance import platform_environment
-from emulator.limits import MEMORY_SIZES_MB, MIB, Limits, cpus
-from emulator.policy_events import IDLE_SECONDS, PolicyConfig
+from emulator.api.runtime import REGION
+from emulator.endpoint_state import Invocation
+from emulator.engines import Engine
+from emulator.limits import Limits
+from emulator.live import EndpointFailed, Live, Setup, live
+from emulator.policy_events import IDLE_SECONDS
 
-MOST_CONCURRENCY = 200
-"""ServerlessConfig.MaxConcurrency goes from 1 to here (contract 4.2,
-https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html)."""
-
-
-class EndpointFailed(Exception):
-    """The endpoint did not get InService; the text is AWS's FailureReason and what was seen."""
+__all__ = ["EndpointFailed", "ServerlessEndpoint"]
 
 
 class ServerlessEndpoint:
@@ -58,110 +48,98 @@ class ServerlessEndpoint:
         engine: Engine | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Raises Usage for what AWS would not take. Nothing is started yet."""
-        if memory_mb not in MEMORY_SIZES_MB:
-            sizes = ", ".join(map(str, MEMORY_SIZES_MB))
-            raise Usage(f"memory_mb is one of {sizes}, not {memory_mb}")
-        if not 1 <= max_concurrency <= MOST_CONCURRENCY:
-            raise Usage(f"max_concurrency is from 1 to {MOST_CONCURRENCY}, not {max_concurrency}")
-        self.image = image
-        self.name = name or default_name(image)
-        self.memory_mb = memory_mb
-        self.limits = limits or Limits()
-        self.config = dataclasses.replace(
-            PolicyConfig.of(
-                self.limits, max_concurrency=max_concurrency, provisioned=provisioned_concurrency
-            ),
+        """Raises Usage for what AWS would not take."""
+        self.setup = Setup(
+            image=image,
+            name=name or "",
+            memory_mb=memory_mb,
+            max_concurrency=max_concurrency,
+            provisioned_concurrency=provisioned_concurrency,
+            environment=dict(environment or {}),
+            model_data=model_data_path,
             idle_seconds=idle_seconds,
+            port=port,
+            limits=limits or Limits(),
         )
-        self.url = ""
-        self._environment = dict(environment or {})
-        self._model_data = model_data_path
-        self._port = port
-        self._given_engine = engine
+        self.name = self.setup.name
+        self._engine = engine
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
-        self._endpoint: Endpoint | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._opened: Future[Live] = Future()
 
     def __enter__(self) -> ServerlessEndpoint:
         """Returns when the endpoint is InService. Raises EndpointFailed, ImageNotFound,
-        EngineUnavailable, OSError (the port is taken); then nothing is left.
+        EngineUnavailable, OSError (the port is taken); then nothing is left. So it is when it is
+        interrupted.
         """
+        self._opened = Future()
         try:
-            self._open()
+            self._portal = self._stack.enter_context(start_blocking_portal())
+            self._portal.call(self._begin)
+            self._opened.result()
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        portal, self._portal = self._portal, None
+        try:
+            if portal is not None:
+                portal.call(self._end)
+        finally:
+            self._stack.close()
 
-    def _open(self) -> None:
-        portal = self._portal = self._stack.enter_context(start_blocking_portal())
-        engine = self._given_engine or _docker_engine()
-        self._stack.callback(portal.call, engine.close)
-        if reason := portal.call(engine.unavailable):
-            raise EngineUnavailable(reason)
-        portal.call(engine.sweep)
-        portal.call(engine.image, self.image)
-        http = AiohttpHttp()
-        self._stack.callback(portal.call, http.close)
-        spec = ContainerSpec(
-            image=self.image,
-            environment={**platform_environment(), **self._environment},
-            port=self.limits.port,
-            memory_bytes=self.memory_mb * MIB,
-            cpus=cpus(self.memory_mb),
-            model_dir=self._model_dir(),
-            role="endpoint",
-        )
+    async def _begin(self) -> None:
+        self._task = asyncio.create_task(self._run())
 
-        async def build() -> tuple[Endpoint, RuntimeServer]:
-            endpoint = Endpoint(
-                self.name,
-                spec,
-                self.config,
-                engine=engine,
-                http=http,
-                clock=SystemClock(),
-                limits=self.limits,
-            )
-            return endpoint, RuntimeServer({self.name: endpoint})
+    async def _run(self) -> None:
+        try:
+            async with live(self.setup, self._engine) as opened:
+                self._opened.set_result(opened)
+                await asyncio.Event().wait()  # until it is cancelled
+        except BaseException as error:
+            if not self._opened.done():
+                self._opened.set_exception(error)
+                return
+            raise
 
-        endpoint, server = portal.call(build)
-        self._endpoint = endpoint
-        self._stack.callback(portal.call, endpoint.close)
-        self._stack.callback(portal.call, server.close)
-        self.url = portal.call(server.start, self._port)
-        portal.call(endpoint.create)
-        if endpoint.status is not EndpointStatus.IN_SERVICE:
-            raise EndpointFailed(endpoint.failure_reason)
-
-    def _model_dir(self) -> Path | None:
-        source = self._model_data
-        if source is None or source.is_dir():
-            return source
-        temporary = owner.temporary_directory()
-        self._stack.callback(temporary.close)
-        model_data.unpack(source, temporary.path)
-        return temporary.path
+    async def _end(self) -> None:
+        """What went wrong while closing is raised; what went wrong before was."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
 
     @property
-    def invocations(self) -> list[Invocation]:
-        """What is known of every request so far."""
-        return list(self._endpoint.invocations) if self._endpoint is not None else []
+    def _live(self) -> Live:
+        if not self._opened.done():
+            raise RuntimeError("the endpoint is there inside of its `with` block only")
+        return self._opened.result()
+
+    @property
+    def url(self) -> str:
+        """For AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, or a client's `endpoint_url`."""
+        return self._live.url
 
     @property
     def environment(self) -> dict[str, str]:
         """What to export so that unmodified AWS clients come here."""
-        return {
-            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.url,
-            "AWS_ACCESS_KEY_ID": "byoc",
-            "AWS_SECRET_ACCESS_KEY": "byoc",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-        }
+        return self._live.environment
+
+    @property
+    def invocations(self) -> list[Invocation]:
+        """What is known of the last thousand requests, oldest first."""
+        return list(self._live.endpoint.journal.last.copy())
+
+    @property
+    def errors(self) -> Mapping[str, int]:
+        """How many requests were answered with which error, since the beginning."""
+        return Counter(self._live.endpoint.journal.errors)
 
     def client(self) -> Any:
         """A boto3 client of SageMaker Runtime that talks to this endpoint. Needs boto3."""
@@ -174,15 +152,3 @@ class ServerlessEndpoint:
             aws_access_key_id="byoc",
             aws_secret_access_key="byoc",  # noqa: S106 - any are taken
         )
-
-
-def default_name(image: str) -> str:
-    """A valid endpoint name out of an image's: the last part, without tag, `-` for the rest."""
-    base = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-")[:63].strip("-") or "endpoint"
-
-
-def _docker_engine() -> Engine:
-    from emulator.engines.docker_engine import DockerEngine
-
-    return DockerEngine()

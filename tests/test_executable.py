@@ -20,6 +20,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from contract_tests.exec_findings import SENTENCES
 from contract_tests.exec_formats import (
     MACHINES,
     WRAPPERS,
@@ -33,16 +34,15 @@ from contract_tests.exec_formats import (
     parse_wrapper,
 )
 from contract_tests.executable import (
-    _SENTENCES,
     DOCKER_PATH,
     Form,
     Origin,
     Problem,
     Resolution,
     Status,
-    Tree,
     resolve,
 )
+from contract_tests.image_paths import Tree
 from emulator.engines import FileEntry, FileKind, ImageInfo
 
 T = TypeVar("T")
@@ -586,7 +586,7 @@ def test_a_carriage_return_in_the_argument_of_another_interpreter_is_a_doubt() -
 
 
 def test_every_problem_has_its_sentence() -> None:
-    assert set(_SENTENCES) == set(Problem)
+    assert set(SENTENCES) == set(Problem)
     assert len({problem.value for problem in Problem}) == len(Problem)
 
 

@@ -1,39 +1,58 @@
 """SageMaker Runtime over HTTP: what `boto3.client("sagemaker-runtime")` talks to.
 
-Owns: the web server and the way of one request through it. Must not know: the wire's form
-(`emulator.wire`), scheduling, containers. Listens on the loopback only; any credentials are taken.
+Owns: the web server, who may talk to it, and the way of one request through it. Must not know: the
+wire's form (`emulator.wire`), scheduling, containers. Listens on the loopback only; any credentials
+are taken.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import ipaddress
 import logging
 import uuid
 from collections.abc import Mapping
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from emulator.endpoint import Endpoint
+from emulator.http import Reply
 from emulator.runtime_errors import (
     InternalFailure,
+    NotEmulated,
     Place,
     RuntimeFailure,
     ValidationError,
 )
-from emulator.wire import Invoke, parse_invoke, parse_target
+from emulator.wire import Invoke, Target, WireLimits, check_length, parse_invoke, parse_target
 from emulator.wire_answers import Response, render_failure, render_success
 
 HOST = "127.0.0.1"
 VARIANT = "AllTraffic"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 
+CLOSE_SECONDS = 2.0
+"""How long closing waits for answers to be sent. Their requests have been answered before."""
+
 log = logging.getLogger("byoc.runtime")
+
+
+class Invokable(Protocol):
+    """What the server needs of an endpoint; `emulator.endpoint.Endpoint` is one."""
+
+    @property
+    def wire_limits(self) -> WireLimits: ...
+
+    async def invoke(self, invoke: Invoke) -> Reply:
+        """Raises RuntimeFailure for everything but a success."""
 
 
 class RuntimeServer:
     """Serves the endpoints of a mapping, which may change while it runs."""
 
     def __init__(
-        self, endpoints: Mapping[str, Endpoint], *, region: str = REGION, account: str = ACCOUNT
+        self, endpoints: Mapping[str, Invokable], *, region: str = REGION, account: str = ACCOUNT
     ) -> None:
         self.url = ""
         self._endpoints = endpoints
@@ -46,11 +65,15 @@ class RuntimeServer:
         """
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, HOST, port)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=CLOSE_SECONDS,
+            auto_decompress=False,  # a body reaches the container as it came
+        )
         try:
-            await site.start()
+            await runner.setup()
+            await web.TCPSite(runner, HOST, port).start()
         except BaseException:
             await runner.cleanup()
             raise
@@ -59,7 +82,7 @@ class RuntimeServer:
         return self.url
 
     async def close(self) -> None:
-        """Requests in flight are cut off. May be called twice."""
+        """May be called twice. Close the endpoints before: what is in flight is cut off."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -69,47 +92,25 @@ class RuntimeServer:
             endpoint="", request_id=str(uuid.uuid4()), region=self._region, account=self._account
         )
         try:
-            place, answer = await self._answer(request, place)
+            refuse_web_pages(request.headers)
+            target = parse_target(request.method, _path(request))
+            place = dataclasses.replace(place, endpoint=target.endpoint)
+            answer = await self._answer(request, target, place)
         except RuntimeFailure as failure:
-            answer = render_failure(failure, self._named(request, place))
+            answer = render_failure(failure, place)
+        except web.HTTPException:
+            raise
         except Exception:
             log.exception("byoc failed on %s %s", request.method, request.rel_url)
             ours = InternalFailure("byoc failed, not the model; its log has the traceback.")
-            answer = render_failure(ours, self._named(request, place))
+            answer = render_failure(ours, place)
         return web.Response(status=answer.status, headers=list(answer.headers), body=answer.body)
 
-    def _named(self, request: web.Request, place: Place) -> Place:
-        try:
-            endpoint = parse_target(request.method, _path(request)).endpoint
-        except RuntimeFailure:
-            endpoint = ""
-        return Place(
-            endpoint=endpoint,
-            request_id=place.request_id,
-            region=place.region,
-            account=place.account,
-        )
-
-    async def _answer(self, request: web.Request, place: Place) -> tuple[Place, Response]:
-        target = parse_target(request.method, _path(request))
+    async def _answer(self, request: web.Request, target: Target, place: Place) -> Response:
         endpoint = self._endpoints.get(target.endpoint)
         if endpoint is None:
             raise ValidationError.endpoint_not_found()
-        invoke = await self._read(request, endpoint)
-        invoke.check_variant([VARIANT])
-        reply = await endpoint.invoke(invoke)
-        return place, render_success(reply, VARIANT, place.request_id)
-
-    async def _read(self, request: web.Request, endpoint: Endpoint) -> Invoke:
-        """The whole request. A body over the limit is read to its end and dropped: a client that
-        is still sending would otherwise see a broken connection instead of the error.
-        """
-        most = endpoint.wire_limits.payload_bytes + 1
-        body = bytearray()
-        async for chunk in request.content.iter_any():
-            if len(body) < most:
-                body += chunk[: most - len(body)]
-        return parse_invoke(
+        invoke = parse_invoke(
             request.method,
             _path(request),
             request.query_string,
@@ -117,9 +118,58 @@ class RuntimeServer:
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in request.raw_headers
             ],
-            bytes(body),
+            await _body(request, endpoint.wire_limits),
             limits=endpoint.wire_limits,
         )
+        invoke.check_variant([VARIANT])
+        reply = await endpoint.invoke(invoke)
+        return render_success(reply, VARIANT, place.request_id)
+
+
+async def _body(request: web.Request, limits: WireLimits) -> bytes:
+    """Never more than one piece over the limit. The rest of a body that is too large is read and
+    dropped by aiohttp after the answer was sent, so that a client which sends first and reads then
+    finds the answer instead of a broken connection.
+    """
+    check_length(request.content_length or 0, limits)
+    body = bytearray()
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            check_length(len(body), limits)
+    except (OSError, web.RequestPayloadError) as error:
+        # The caller went away, or cannot count; in the first case nobody reads this.
+        raise web.HTTPBadRequest(text=f"the request's body broke off: {error}\n") from error
+    return bytes(body)
+
+
+def refuse_web_pages(headers: Mapping[str, str]) -> None:
+    """A page in a browser on this machine must not drive containers: neither by a request to
+    another origin, which carries `Origin`, nor through a name of its own that resolves to the
+    loopback, which shows in `Host`.
+    """
+    origin, host = headers.get("Origin"), headers.get("Host", "")
+    if origin is not None and not _local(urlsplit(origin).netloc):
+        raise NotEmulated(
+            f"requests from web pages (Origin: {origin})", "use an AWS SDK outside of a browser."
+        )
+    if not _local(host):
+        raise NotEmulated(
+            f"requests to the host {host!r}", f"it answers for {HOST} and localhost only."
+        )
+
+
+def _local(netloc: str) -> bool:
+    try:
+        name = urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _path(request: web.Request) -> str:
