@@ -373,6 +373,12 @@ def test_too_old_and_idle_is_stopped() -> None:
     assert story.at(500).tick() == ["stop 1: AGE"]
 
 
+def test_an_instance_that_was_stopped_does_not_grow_old() -> None:
+    story = Story(max_age_seconds=5000).with_idle(1)
+    assert story.at(641).tick() == ["stop 1: IDLE"]
+    assert story.policy.next_deadline() is None
+
+
 def test_too_old_and_busy_finishes_first() -> None:
     story = Story(max_age_seconds=500).with_idle(1)
     story.at(490).arrives(11)
@@ -554,6 +560,14 @@ def test_asking_for_the_serving_version_calls_an_update_off() -> None:
     assert story.arrives(11) == ["run 11 on 1"]
 
 
+def test_a_new_version_may_be_too_old_by_the_time_it_is_ready() -> None:
+    story = Story()
+    story.update(2, provisioned=2, max_age_seconds=5)
+    assert story.at(6).ready(1) == ["stop 1: AGE", "start 3 provisioned v2"]
+    assert story.policy.next_deadline() == 11.0  # of 3; that 2 is too old is known already
+    assert story.at(7).ready(2) == ["stop 2: AGE", "start 4 provisioned v2"]
+
+
 def test_max_concurrency_can_change_in_place() -> None:
     story = Story(max_concurrency=2)
     story.arrives(1)
@@ -582,6 +596,18 @@ def test_provisioned_concurrency_can_be_lowered_in_place() -> None:
     assert story.update(1, provisioned=0) == ["stop 2: SURPLUS"]
     assert story.at(6).finished(1, 3) == ["stop 3: SURPLUS"]
     assert story.policy.live == 0
+
+
+def test_of_provisioned_starts_the_last_one_is_given_up_first() -> None:
+    story = Story(provisioned=3)
+    assert story.update(1, provisioned=2) == ["stop 3: SURPLUS"]
+
+
+def test_lowering_provisioned_concurrency_leaves_the_warm_beginning_alone() -> None:
+    story = Story(warm=True)
+    assert story.update(1, provisioned=1) == ["start 2 provisioned"]
+    story.at(1).ready(2)
+    assert story.update(1, provisioned=0) == ["stop 2: SURPLUS"]
 
 
 def test_a_shorter_idle_time_holds_at_once() -> None:

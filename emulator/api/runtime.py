@@ -57,20 +57,19 @@ class RuntimeServer:
         self.url = ""
         self._endpoints = endpoints
         self._region, self._account = region, account
-        self._runner: web.AppRunner | None = None
+        self._runner: web.ServerRunner | None = None
 
     async def start(self, port: int = 0) -> str:
         """Listens, and returns the URL for AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME. Raises OSError when
         the port is taken.
         """
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(
-            app,
+        # Without a router: paths are the wire's business, and a router refuses some by itself.
+        server = web.Server(
+            self._handle,
             access_log=None,
-            shutdown_timeout=CLOSE_SECONDS,
             auto_decompress=False,  # a body reaches the container as it came
         )
+        runner = web.ServerRunner(server, shutdown_timeout=CLOSE_SECONDS)
         try:
             await runner.setup()
             await web.TCPSite(runner, HOST, port).start()
@@ -87,7 +86,7 @@ class RuntimeServer:
         if runner is not None:
             await runner.cleanup()
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
         place = Place(
             endpoint="", request_id=str(uuid.uuid4()), region=self._region, account=self._account
         )
@@ -106,7 +105,7 @@ class RuntimeServer:
             answer = render_failure(ours, place)
         return web.Response(status=answer.status, headers=list(answer.headers), body=answer.body)
 
-    async def _answer(self, request: web.Request, target: Target, place: Place) -> Response:
+    async def _answer(self, request: web.BaseRequest, target: Target, place: Place) -> Response:
         endpoint = self._endpoints.get(target.endpoint)
         if endpoint is None:
             raise ValidationError.endpoint_not_found()
@@ -126,7 +125,7 @@ class RuntimeServer:
         return render_success(reply, VARIANT, place.request_id)
 
 
-async def _body(request: web.Request, limits: WireLimits) -> bytes:
+async def _body(request: web.BaseRequest, limits: WireLimits) -> bytes:
     """Never more than one piece over the limit. The rest of a body that is too large is read and
     dropped by aiohttp after the answer was sent, so that a client which sends first and reads then
     finds the answer instead of a broken connection.
@@ -149,7 +148,7 @@ def refuse_web_pages(headers: Mapping[str, str]) -> None:
     loopback, which shows in `Host`.
     """
     origin, host = headers.get("Origin"), headers.get("Host", "")
-    if origin is not None and not _local(urlsplit(origin).netloc):
+    if origin is not None and not _local(origin.rpartition("://")[2]):
         raise NotEmulated(
             f"requests from web pages (Origin: {origin})", "use an AWS SDK outside of a browser."
         )
@@ -172,6 +171,6 @@ def _local(netloc: str) -> bool:
         return False
 
 
-def _path(request: web.Request) -> str:
+def _path(request: web.BaseRequest) -> str:
     """As it came: percent-encoded, without the query."""
     return request.raw_path.partition("?")[0]
