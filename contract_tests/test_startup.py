@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from contract_tests.check import MUST, SHOULD, advise, check, expect, not_applicable
+from contract_tests.check import LOCAL, MUST, SHOULD, advise, check, expect, not_applicable
 from contract_tests.diagnose import Sign, reachable
 from contract_tests.sandbox import sandbox
 from contract_tests.subject import Subject
 from contract_tests.target import Target
 from emulator.engines import Capability, EngineUnavailable, StartRefused
 from emulator.errors import CANNOT_START, PING_FAILED, STARTUP_TIMEOUT
-from emulator.instance import PLATFORM_HEADERS, StartState
+from emulator.instance import PING, PLATFORM_HEADERS, StartState
 from emulator.sources import contract, failures
 
 STATIC = (
@@ -147,11 +147,9 @@ def test_real_host_header(start: Subject) -> None:
         finding is None or finding.sign is not Sign.OTHER_HOST,
         expected=f"200 with Host: {PLATFORM_HEADERS['Host']}",
         actual=finding.text if finding else "",
-        reproduce=start.start.last.request.curl("http://127.0.0.1:8080")
-        if start.start.last
-        else "",
+        reproduce=PING.curl(LOCAL),
     )
-    if start.start.last is None or start.start.last.status is None:
+    if start.start.answered is None:
         not_applicable(f"/ping was never answered: {start.start.describe()}")
 
 
@@ -167,17 +165,17 @@ def test_real_host_header(start: Subject) -> None:
     needs=("real-host-header",),
 )
 def test_ping_200(start: Subject) -> None:
-    last = start.start.last
+    last = start.start.answered
     if start.ready:
         return
-    if last is None or last.status is None or last.status in SERVER_ERRORS:
+    if last is None or last.status in SERVER_ERRORS:
         not_applicable(f"/ping may only be late: {start.start.describe()}; see ready-in-time")
     actual = f"{start.finding.text}; {last}" if start.finding else last
     expect(
         False,
         expected="HTTP 200",
         actual=actual,
-        reproduce=last.request.curl("http://127.0.0.1:8080"),
+        reproduce=PING.curl(LOCAL),
     )
 
 

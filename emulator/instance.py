@@ -92,9 +92,16 @@ class StartReport:
     def last(self) -> Reply | None:
         return self.answers[-1].reply if self.answers else None
 
+    @property
+    def answered(self) -> Reply | None:
+        """The last ping that had an HTTP answer, whatever came after it."""
+        replies = [answer.reply for answer in self.answers if answer.reply.status is not None]
+        return replies[-1] if replies else None
+
     def describe(self) -> str:
         """One sentence: what happened, and what /ping said last."""
-        said = f"; /ping said last: {self.last}" if self.last else ""
+        last = self.answered or self.last
+        said = f"; /ping said last: {last}" if last else ""
         match self.state:
             case StartState.READY:
                 return f"ready after {self.seconds:.2f} s"
@@ -194,9 +201,9 @@ class Instance:
                     return await self._report(StartState.GAVE_UP, answers, because)
                 now = self._clock.now()
                 next_diagnosis = now + DIAGNOSE_EVERY_SECONDS
-            if now >= deadline:
-                return await self._report(StartState.TIMED_OUT, answers)
             await self._clock.sleep(min(self._interval(now), max(0.0, deadline - now)))
+            if self._clock.now() >= deadline:
+                return await self._report(StartState.TIMED_OUT, answers)
 
     def _interval(self, now: float) -> float:
         return min(

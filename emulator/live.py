@@ -7,6 +7,7 @@ how an endpoint works, threads, terminals.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -118,7 +119,7 @@ async def live(setup: Setup, engine: Engine | None = None) -> AsyncIterator[Live
     """An endpoint for the length of the block. May be cancelled at any moment; whichever way it
     ends, nothing of it is left. An engine that is given is closed with it.
 
-    Raises EndpointFailed, Usage, ImageNotFound, EngineUnavailable, OSError (the port is taken).
+    Raises EndpointFailed, Usage (also when the port is taken), ImageNotFound, EngineUnavailable.
     """
     async with AsyncExitStack() as stack:
         engine = engine or _docker_engine()
@@ -141,11 +142,23 @@ async def live(setup: Setup, engine: Engine | None = None) -> AsyncIterator[Live
         server = RuntimeServer({setup.name: endpoint})
         stack.push_async_callback(server.close)
         stack.push_async_callback(endpoint.close)  # first: so callers in flight get an answer
-        url = await server.start(setup.port)
+        url = await _listen(server, setup.port)
         await endpoint.create()
         if endpoint.status is not EndpointStatus.IN_SERVICE:
             raise EndpointFailed(endpoint.failure_reason)
         yield Live(endpoint=endpoint, url=url)
+
+
+async def _listen(server: RuntimeServer, port: int) -> str:
+    try:
+        return await server.start(port)
+    except OSError as error:
+        # asyncio wraps the system's words in its own.
+        words = os.strerror(error.errno) if error.errno else str(error)
+        raise Usage(
+            f"port {port} cannot be used ({words}); take another one with --port, or 0 for one that"
+            " is free."
+        ) from error
 
 
 def _model_dir(source: Path | None, stack: AsyncExitStack) -> Path | None:

@@ -70,7 +70,7 @@ class ServerlessEndpoint:
 
     def __enter__(self) -> ServerlessEndpoint:
         """Returns when the endpoint is InService. Raises EndpointFailed, ImageNotFound,
-        EngineUnavailable, OSError (the port is taken); then nothing is left. So it is when it is
+        EngineUnavailable, Usage (the port is taken); then nothing is left. So it is when it is
         interrupted.
         """
         self._opened = Future()

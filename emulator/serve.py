@@ -43,12 +43,6 @@ def serve(options: argparse.Namespace, say: Say | None = None) -> int:
         return _sorry(ENGINE, str(error))
     except (Usage, ImageNotFound) as error:
         return _sorry(USAGE, str(error))
-    except OSError as error:
-        return _sorry(
-            USAGE,
-            f"port {options.port} cannot be used ({error.strerror}); take another with --port, or"
-            " --port 0 for a free one.",
-        )
     return 0
 
 

@@ -4,7 +4,9 @@ variable, throttles and cold starts are real, containers may die, and none is le
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -116,6 +118,23 @@ def test_plain_boto3_needs_one_variable_only(
     assert answer["ContentType"].startswith("text/csv")
     assert answer["InvokedProductionVariant"] == "AllTraffic"
     client.close()
+
+
+@pytest.mark.skipif(shutil.which("aws") is None, reason="needs the AWS CLI: pip install awscli")
+def test_the_aws_cli_gets_its_answer(endpoint: ServerlessEndpoint, tmp_path: Path) -> None:
+    (tmp_path / "body.csv").write_bytes(CSV)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    command = [
+        "aws", "sagemaker-runtime", "invoke-endpoint", "--endpoint-name", endpoint.name,
+        "--content-type", "text/csv", "--body", "fileb://body.csv", "answer.csv",
+    ]  # fmt: skip
+    ran = subprocess.run(
+        command, cwd=tmp_path, env={**environment, **endpoint.environment}, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["InvokedProductionVariant"] == "AllTraffic"
+    assert (tmp_path / "answer.csv").read_bytes().startswith(b"setosa,")
 
 
 def test_a_containers_refusal_is_a_model_error(endpoint: ServerlessEndpoint) -> None:
