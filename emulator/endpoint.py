@@ -264,8 +264,7 @@ class Endpoint:
         reply = await instance.send(sent, max(0.001, left))
         request.told.model_seconds = reply.seconds
         if reply.outcome is Outcome.TIMEOUT:
-            self._on(Tick())  # the policy's own deadline: it fails the request
-            return
+            return  # it is the policy's deadline, too: the timer rings and fails the request
         answer: Reply | RuntimeFailure = reply
         if reply.outcome is not Outcome.ANSWERED:
             request.told.detail, answer = str(reply), ModelError.no_response()

@@ -227,8 +227,9 @@ def test_an_endpoint_with_provisioned_instances_is_in_service_when_all_of_them_a
 
     class Staggered(Engine):
         async def start(self, spec: ContainerSpec) -> Handle:  # type: ignore[override]
-            self.images = {"model": FakeImage(listens_after=next(ages))}
-            return await super().start(spec)
+            handle = await super().start(spec)
+            self.started[-1].image = FakeImage(listens_after=next(ages))
+            return handle
 
     it = world(provisioned=2, kind=Staggered)
 
@@ -419,6 +420,7 @@ def test_an_instance_that_dies_idle_is_noticed_and_removed() -> None:
     it = world()
 
     async def story() -> None:
+        await it.good()
         it.engine.die(it.engine.started[-1])
         await it.clock.sleep(2.0)
         assert it.engine.running == []
@@ -469,6 +471,53 @@ def test_an_instance_that_ran_out_of_memory_is_told_so() -> None:
     run(it, story)
 
 
+class Lingers(Engine):
+    """The connection of a dead container is noticed to be dead only seconds later."""
+
+    async def send(
+        self, base_url: str, request: Request, timeout_seconds: float, hold: Hold | None = None
+    ) -> Reply:
+        reply = await super().send(base_url, request, timeout_seconds, hold)
+        if reply.outcome is Outcome.RESET:
+            await self.clock.sleep(5.0)
+        return reply
+
+
+def test_a_busy_instance_that_died_is_judged_by_its_request_alone() -> None:
+    it = world(FakeImage(handler=takes(10.0)), kind=Lingers)
+
+    async def story() -> None:
+        (container,) = it.engine.started
+        it.engine.die(container, after=5.0)
+        it.engine.memory_kills[container.id] = 1
+        fields = await it.failed("ModelError")
+        assert "insufficient memory" in fields["Message"]
+
+    run(it, story)
+
+
+class Refuses(Engine):
+    """Containers that answer ping and end when they are asked for more."""
+
+    async def send(
+        self, base_url: str, request: Request, timeout_seconds: float, hold: Hold | None = None
+    ) -> Reply:
+        assert len(self.started) < 9, "it is started again and again"
+        if request.path == "/invocations":
+            self.die(self.started[int(base_url.removeprefix("fake://"))])
+        return await super().send(base_url, request, timeout_seconds, hold)
+
+
+def test_a_container_that_always_ends_is_not_started_again_and_again_for_one_request() -> None:
+    it = world(kind=Refuses)
+
+    async def story() -> None:
+        await it.failed("ModelError")
+        assert len(it.engine.started) == 2, "the warm one, and one that was started for the request"
+
+    run(it, story)
+
+
 class Resets(Engine):
     """The connection breaks although the container lives, as when one of its workers dies."""
 
@@ -484,7 +533,9 @@ def test_a_worker_that_dies_costs_its_request_and_not_the_instance() -> None:
     it = world(kind=Resets)
 
     async def story() -> None:
+        began = it.clock.now()
         await it.failed("ModelError", b"reset")
+        assert it.clock.now() - began < 0.1, "it answers ping, so it is not dying"
         assert not (await it.good()).cold
         it.engine.memory_kills[it.engine.started[0].id] = 2
         fields = await it.failed("ModelError", b"reset")
@@ -522,6 +573,21 @@ def test_a_start_that_comes_to_nothing_answers_its_request_and_frees_its_place(
         assert it.engine.running == []
         it.engine.images = good
         await it.good()
+
+    run(it, story)
+
+
+def test_a_setup_is_cut_at_its_own_deadline_whatever_else_is_due_later() -> None:
+    it = world(FakeImage(handler=takes(50.0)), idle_seconds=640.0)
+
+    async def story() -> None:
+        first = asyncio.ensure_future(it.good())
+        await it.clock.sleep(0.1)
+        it.engine.images = {"model": FakeImage(listens_after=500.0)}
+        began = it.clock.now()
+        await it.failed("ModelNotReadyException")
+        assert it.clock.now() - began == pytest.approx(180.0)
+        await first
 
     run(it, story)
 
@@ -584,11 +650,11 @@ class Fails(Engine):
 def test_a_failure_of_ours_is_logged_and_answered_as_the_platforms(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    it = world(kind=Fails)
+    it = world(kind=Fails, max_concurrency=1)
 
     async def story() -> None:
         await it.failed("InternalFailure", b"bug")
-        await it.good()
+        assert (await it.good()).cold, "nobody knows what state its instance is in"
 
     run(it, story)
     assert "a bug of ours" in caplog.text
@@ -691,6 +757,35 @@ def test_closing_answers_what_is_in_flight_and_stops_everything() -> None:
         await it.failed("ValidationError")
 
     run(it, story)
+
+
+class Careful(Engine):
+    """Takes a second to clear up after a start that was given up."""
+
+    cleared = 0
+
+    async def start(self, spec: ContainerSpec) -> Handle:  # type: ignore[override]
+        try:
+            return await super().start(spec)
+        except asyncio.CancelledError:
+            await self.clock.sleep(1.0)
+            self.cleared += 1
+            raise
+
+
+def test_closing_waits_until_a_start_that_was_given_up_is_cleared_away() -> None:
+    it = world(kind=Careful)
+    it.engine.start_seconds = 5.0
+
+    async def story() -> None:
+        creating = asyncio.ensure_future(it.endpoint.create())
+        await it.clock.sleep(1.0)
+        await it.endpoint.close()
+        assert isinstance(it.engine, Careful)
+        assert it.engine.cleared == 1
+        await creating
+
+    it.clock.run(story())
 
 
 def test_closing_that_is_cancelled_goes_on() -> None:
