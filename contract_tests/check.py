@@ -139,12 +139,15 @@ def declared(function: object) -> Check | None:
 class ContractViolation(Exception):
     """The container does not keep a clause. The only exception that is the container's fault."""
 
-    def __init__(self, *, expected: str, actual: str, fix: str = "", reproduce: str = "") -> None:
+    def __init__(
+        self, *, expected: str, actual: str, fix: str = "", reproduce: str = "", log: str = ""
+    ) -> None:
         super().__init__(f"expected {expected}; actual {actual}")
         self.expected = expected
         self.actual = actual
         self.fix = fix  # more exact than the check's own, when the cause is known
         self.reproduce = reproduce
+        self.log = log  # of the container that was judged, when that is not the shared one
 
 
 class Advice(ContractViolation):
@@ -170,14 +173,21 @@ LOCAL = "http://127.0.0.1:8080"
 
 
 def expect(
-    holds: bool, *, expected: str, actual: object, fix: str = "", reproduce: str = ""
+    holds: bool,
+    *,
+    expected: str,
+    actual: object,
+    fix: str = "",
+    reproduce: str = "",
+    log: str = "",
 ) -> None:
     """Raises ContractViolation unless it holds. `actual` may be a Reply: then the failure also
-    prints the curl line that sends the same request.
+    prints the curl line that sends the same request. `log` is that of the container that was
+    judged, when it is not the shared one.
     """
     if not holds:
         words, line = _words(actual, LOCAL, reproduce)
-        raise ContractViolation(expected=expected, actual=words, fix=fix, reproduce=line)
+        raise ContractViolation(expected=expected, actual=words, fix=fix, reproduce=line, log=log)
 
 
 def advise(holds: bool, *, expected: str, actual: object, fix: str = "") -> None:

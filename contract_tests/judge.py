@@ -45,7 +45,7 @@ def judge(
         aws_shows = "" if advice or check.aws_shows is None else str(check.aws_shows)
         lines = [target.run_line() if target else "", error.reproduce]
         reproduce = "\n".join(line for line in lines if line)
-        log_tail = target.last_log() if target else ""
+        log_tail = error.log or (target.last_log() if target else "")
     elif isinstance(error, NotApplicable):
         verdict, reason = Verdict.SKIP, str(error)
     elif isinstance(error, Blocked):

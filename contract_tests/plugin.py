@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from contract_tests.options import OPTIONS
+
 if TYPE_CHECKING:
     from contract_tests.check import Check
     from contract_tests.run import Run
@@ -37,23 +39,6 @@ VERDICT = "byoc_verdict"  # the attribute of a pytest report that carries it
 OUTCOMES: dict[str, Literal["failed", "skipped"]] = {
     "fail": "failed", "error": "failed", "skip": "skipped", "blocked": "skipped",
 }  # fmt: skip
-
-APPEND: dict[str, Any] = {"action": "append"}
-FLAG: dict[str, Any] = {"action": "store_true"}
-
-OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    ("--image", APPEND, "the image under test, as the engine knows it; may repeat"),
-    ("--profile", {}, "whose limits and levels: serverless (default) or realtime"),
-    ("--memory", {}, "MB, as ServerlessConfig.MemorySizeInMB: 1024, 2048 (default) ... 6144"),
-    ("--payload", APPEND, "FILE or FILE;type=T: a request your model answers; may repeat"),
-    ("--model-data", {}, "a directory or model.tar.gz for /opt/ml/model, mounted read-only"),
-    ("--env", APPEND, "NAME=VALUE for the container; may repeat"),
-    ("--platform", {}, "what AWS would run: linux/amd64 (default) or linux/arm64"),
-    ("--engine", {}, "the container engine: docker (default)"),
-    ("--startup-seconds", {}, "wait this long for the first 200, not the platform's window"),
-    ("--slow", FLAG, "also the checks that really wait for 60-second limits"),
-    ("--report-json", {}, "write the report here, as JSON (schema 1)"),
-)
 
 
 def _concerns_us(arguments: Sequence[object]) -> bool:
@@ -101,7 +86,8 @@ def _settings(config: pytest.Config) -> Settings:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Wrong options are told before anything is collected; a run without them is none of ours.
-    if any(config.getoption(_dest(name), None) for name, _, _ in OPTIONS):
+    named = _concerns_us(config.invocation_params.args)
+    if named or any(config.getoption(_dest(name), None) for name, _, _ in OPTIONS):
         _settings(config)
 
 
@@ -283,7 +269,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         others_failed = session.testsfailed > run.failed
         code = run.exit_code
         session.exitstatus = 1 if others_failed and code in (0, NOTHING_CHECKED) else code
-    run.write_reports()
+    try:
+        run.write_reports()
+    except OSError as error:
+        session.exitstatus = 2
+        run.unwritten = f"The report could not be written: {error}."
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -78,6 +78,7 @@ class Run:
         self.clock: Clock = clock or SystemClock()
         self.aborted: str | None = None  # why nothing could be run
         self.swept: list[str] = []
+        self.unwritten = ""  # why the report is missing
         self.results: dict[str, list[Result]] = {}
         self.engine_version = ""
         self._catalogue = catalogue

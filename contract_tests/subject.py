@@ -44,6 +44,8 @@ class Subject:
         self.finding = finding  # why it will never be ready, when that is certain
         self.first_invocation = first_invocation  # sent in the moment of the first 200
         self.stopped: Stopped | None = None
+        self.ready_since = target.now()
+        self.may_end = False  # a check does what may end it, and judges that itself
         self._instance = instance
 
     @property

@@ -63,6 +63,7 @@ class Target:
         self.limits = limits or settings.limits
         self.engine = engine
         self.portal = portal
+        self.deaths: list[Death] = []  # of containers that were ready and ended by themselves
         self.refused: str | None = None  # the engine's words when it could not start the image
         self._http = http
         self._clock = clock
@@ -179,14 +180,24 @@ class Target:
             raise Blocked(f"the engine cannot start the image: {self.refused}")
         if not first.ready:
             raise Blocked(f"the container did not get ready: {first.start.describe()}")
-        if self._shared is not None and (
-            self._shared.stopped is not None or self._shared.exit_code() is not None
-        ):
+        assert self._shared is not None
+        if self._shared.stopped is not None or self._shared.exit_code() is not None:
+            self.note_death()
             self._shared = self.start()
             if not self._shared.ready:
                 raise Blocked(f"a second start failed: {self._shared.start.describe()}")
         assert self._shared is not None
         return self._shared
+
+    def note_death(self) -> None:
+        """Remembers a shared container that ended by itself: no check told it to."""
+        shared = self._shared
+        if shared is None or shared.stopped is not None or shared.may_end:
+            return
+        code = shared.exit_code()
+        if code is not None and shared.ready:
+            self.deaths.append(Death(exit_code=code, log=shared.logs()))
+            shared.may_end = True
 
     def trial(self, name: str, spec: ContainerSpec) -> Trial:
         """A start under other conditions, once per name; the container is gone afterwards."""
@@ -235,6 +246,10 @@ class Target:
             words += ["--user", spec.user]
         return shlex.join([*words, spec.image, *spec.command])
 
+    def now(self) -> float:
+        """The run's clock."""
+        return self._clock.now()
+
     def pause(self, seconds: float) -> None:
         """Lets time pass, by the run's clock."""
         self.call(self._clock.sleep, seconds)
@@ -257,6 +272,14 @@ class Target:
         if self._temporary is not None:
             self._temporary.close()
             self._temporary = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A ready container's own end."""
+
+    exit_code: int
+    log: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,8 @@ def write(terminal: Any, run: Run) -> None:
         return
     for line in run.swept:
         terminal.line(f"byoc: left by an earlier run, removed: {line}")
+    if run.unwritten:
+        terminal.line(f"ERROR  {run.unwritten}", red=True)
     for report in run.reports():
         _write_one(terminal, run, report)
 

@@ -46,6 +46,7 @@ def test_read_only_model_directory(target: Target, container: Subject) -> None:
         trial.served,
         expected=f"a container that serves with {MODEL_DIRECTORY} read-only",
         actual=f"it writes {', '.join(written[:5])}; read-only, {trial.words}",
+        log=trial.log,
         reproduce=target.run_line(spec),
     )
 
@@ -66,7 +67,8 @@ def test_starts_without_dac_override(target: Target, container: Subject) -> None
     expect(
         trial.served,
         expected="a container that serves with --cap-drop " + " --cap-drop ".join(NO_DAC),
-        actual=f"{trial.words}{_last_words(trial.log)}",
+        actual=trial.words,
+        log=trial.log,
         reproduce=target.run_line(dataclasses.replace(target.spec, drop_capabilities=NO_DAC)),
     )
 
@@ -88,7 +90,8 @@ def test_starts_as_arbitrary_user(target: Target, container: Subject) -> None:
     expect(
         trial.served,
         expected=f"a container that serves with --user {ARBITRARY_USER}",
-        actual=f"{trial.words}{_last_words(trial.log)}",
+        actual=trial.words,
+        log=trial.log,
         reproduce=target.run_line(spec),
     )
 
@@ -109,12 +112,7 @@ def test_starts_without_shm(target: Target, container: Subject) -> None:
     expect(
         trial.served,
         expected="a container that serves with --ipc none",
-        actual=f"{trial.words}{_last_words(trial.log)}",
+        actual=trial.words,
+        log=trial.log,
         reproduce=target.run_line(dataclasses.replace(target.spec, shm=False)),
     )
-
-
-def _last_words(log: str) -> str:
-    """The end of that container's own log; the shared one's says nothing of it."""
-    lines = [line for line in log.splitlines() if line.strip()]
-    return f"; it last said: {' | '.join(lines[-3:])}" if lines else ""

@@ -248,7 +248,7 @@ _SHELLS = ("/bin/sh", "sh", "/bin/bash", "bash", "/bin/dash", "dash", "/bin/ash"
     fix='Write it as a JSON array: ENTRYPOINT ["/opt/program/serve"], not ENTRYPOINT'
     " /opt/program/serve.",
 )
-def test_exec_form_entrypoint(target: Target) -> None:
+def test_exec_form_entrypoint(target: Target, program: Resolution) -> None:
     entrypoint = target.image.entrypoint
     shell = len(entrypoint) > 1 and entrypoint[0] in _SHELLS and entrypoint[1] == "-c"
     expect(
@@ -256,7 +256,7 @@ def test_exec_form_entrypoint(target: Target) -> None:
         expected='ENTRYPOINT ["program", "argument"]',
         actual=f"{list(entrypoint)}: a shell is process 1, and `serve` becomes its $0",
     )
-    alone = len(entrypoint) >= 1 and entrypoint[-1].rpartition("/")[2] in (
+    alone = bool(entrypoint and program.problems) and entrypoint[-1].rpartition("/")[2] in (
         "tini",
         "dumb-init",
         "--",

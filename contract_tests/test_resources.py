@@ -6,10 +6,43 @@ Owns: the clause on memory. Must not know: how an engine counts kills.
 from __future__ import annotations
 
 from contract_tests.check import MUST, check, expect, not_applicable
+from contract_tests.subject import Subject
 from contract_tests.target import Target
 from emulator.engines import Capability
 from emulator.errors import NO_RESPONSE
-from emulator.sources import failures
+from emulator.sources import contract, failures
+
+WATCHED_SECONDS = 5.0
+"""How long a ready container is watched at least; what ends by itself mostly ends early."""
+
+WATCHED_STEP_SECONDS = 0.1
+
+
+@check(
+    MUST,
+    "A ready container keeps running, and goes on answering.",
+    source=contract("2.7"),
+    catalogue="ENT-009",
+    caught_by="ends-by-itself",
+    aws_shows=NO_RESPONSE,
+    fix="Read the container's last lines below. A watchdog, a licence check, a limit on requests"
+    " (gunicorn --max-requests without a master) or a background thread that ends the process are"
+    " the usual reasons.",
+    needs=("stays-alive", "ready-in-time"),
+)
+def test_keeps_running(target: Target, container: Subject) -> None:
+    while container.exit_code() is None and target.now() < container.ready_since + WATCHED_SECONDS:
+        target.pause(WATCHED_STEP_SECONDS)
+    target.note_death()
+    codes = sorted({death.exit_code for death in target.deaths})
+    expect(
+        not target.deaths,
+        expected=f"one container that runs through all requests so far, for {WATCHED_SECONDS:g} s"
+        " at least",
+        actual=f"it ended by itself {len(target.deaths)} time(s), with exit code"
+        f" {', '.join(map(str, codes))}, after it had been ready",
+        log=target.deaths[-1].log if target.deaths else "",
+    )
 
 
 @check(

@@ -28,7 +28,7 @@ from emulator.sources import contract, failures
 
 RECOVERY_STEP_SECONDS = 0.1
 HEALTHY = 200
-SLOW_SECONDS = 3.0
+SLOW_SECONDS = 1.0
 """A request that takes this long can be caught in the middle."""
 
 IN_FLIGHT_SECONDS = 1.0
@@ -54,6 +54,7 @@ def test_killed_worker_recovers(
     victim = model_process(container.processes())
     if victim is None:
         not_applicable("the container has one process; when it dies the container ends")
+    container.may_end = True
     container.signal(victim.pid, signal.SIGKILL)
     waited = 0.0
     while True:
@@ -162,14 +163,15 @@ def test_in_flight_request_finishes(container: Subject, target: Target) -> None:
             actual=reply,
         )
         return
-    # A proxy in front holds a half-sent request back from the server behind it. If it then
-    # answers 502 in order, no work was cut off: only a connection that just ends is that.
-    expect(
-        reply.outcome is Outcome.ANSWERED,
-        expected=f"an answer to a request that was open when SIGTERM came (its body was complete"
-        f" {IN_FLIGHT_SECONDS:g} s later)",
-        actual=reply,
-    )
+    # A proxy in front holds a half-sent request back from the server behind it, and answers 502
+    # in order when that is gone: no work was cut off.
+    # And some servers drop a request whose body is still to come, yet finish a complete one: so
+    # a cut proves nothing here, and only a request that takes its time can.
+    if reply.outcome is not Outcome.ANSWERED:
+        not_applicable(
+            "a request that was still being sent was cut off; what becomes of a complete one can"
+            f" be told with a payload that takes {SLOW_SECONDS:g} s or more"
+        )
 
 
 @check(
@@ -184,7 +186,12 @@ def test_in_flight_request_finishes(container: Subject, target: Target) -> None:
 def test_stops_on_sigterm(target: Target, limits: Limits) -> None:
     if target.first is None or not target.first.ready:
         target.container()  # says why there is nothing to stop
-    stopped = ending(target).stopped
+    end = ending(target)
+    stopped = end.stopped
+    if stopped.killed and end.reply is not None and end.slow_payload is None:
+        # The half-sent request may be what it waited for: only a stop without one tells.
+        again = target.start()
+        stopped = again.stop()
     expect(
         not stopped.killed,
         expected=f"an exit within {limits.stop_grace_seconds:g} s of SIGTERM",

@@ -222,5 +222,6 @@ def test_starts_without_network(target: Target, container: Subject) -> None:
         trial.served,
         expected="a container that serves with no way out",
         actual=trial.words,
+        log=trial.log,
         reproduce=target.run_line(dataclasses.replace(target.spec, network=False)),
     )

@@ -59,7 +59,12 @@ def parser() -> argparse.ArgumentParser:
         epilog="example:\n  byoc check myimage:latest --payload request.json\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("image", nargs="+", metavar="IMAGE", help="as the engine knows it")
+    check.add_argument(
+        "image",
+        nargs="*",
+        metavar="IMAGE",
+        help="as the engine knows it; none: BYOC_IMAGE, or image under [tool.byoc]",
+    )
     _serve_parser(commands)
     clean = commands.add_parser(
         "clean",
@@ -105,8 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["check"] and not {"-h", "--help"} & set(given):
         # What follows the images is pytest's, whose options only pytest can tell from values.
         images = list(itertools.takewhile(lambda word: not word.startswith("-"), given[1:]))
-        if not images:
-            parser().error("the image comes first: byoc check IMAGE [IMAGE ...] [options]")
         return check(images, given[1 + len(images) :])
     options = parser().parse_args(given)
     if options.command == "serve":

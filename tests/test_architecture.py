@@ -194,15 +194,19 @@ def test_no_module_names_a_path_of_the_machine_it_was_written_on(module: Module)
     assert re.findall(r"/(?:work|home|root)/\w+", module.text) == []
 
 
-def test_the_plugin_loads_nothing_heavy_when_it_is_imported() -> None:
-    (plugin,) = [module for module in MODULES if module.name == "contract_tests/plugin.py"]
-    at_import = [
-        node for node in plugin.tree.body if isinstance(node, (ast.Import, ast.ImportFrom))
-    ]
-    loaded = {
-        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+def loaded_at_import(name: str) -> set[str]:
+    (found,) = [module for module in MODULES if module.name == name]
+    at_import = [n for n in found.tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+    return {
+        str(node.module) if isinstance(node, ast.ImportFrom) else node.names[0].name
         for node in at_import
     }
+
+
+def test_the_plugin_loads_nothing_heavy_when_it_is_imported() -> None:
+    assert loaded_at_import("contract_tests/options.py") == {"__future__", "typing"}
+    assert loaded_at_import("contract_tests/__init__.py") == set()
+    loaded = loaded_at_import("contract_tests/plugin.py") - {"contract_tests.options"}
     assert not {str(name).partition(".")[0] for name in loaded} & {
         "aiohttp", "anyio", "contract_tests", "docker", "emulator", "psutil", "requests",
     }  # fmt: skip

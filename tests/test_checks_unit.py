@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract_tests.settings import Payload
-from contract_tests.test_filesystem import _last_words
 from contract_tests.test_invocations import json_problem, malformed
 from contract_tests.test_payloads import padded, refused_for_size
 from contract_tests.test_shutdown import model_process
@@ -216,11 +215,3 @@ def test_the_victim_is_alive_and_neither_the_main_process_nor_a_parent(processes
         assert found.pid not in {p.parent for p in processes}
     elif not any(p.zombie for p in processes):
         assert len(processes) == 1
-
-
-# -- words ----------------------------------------------------------------------------------------
-
-
-def test_the_last_words_of_a_container_are_its_last_lines_with_something_in_them():
-    assert _last_words("") == ""
-    assert _last_words("a\n\nb\n  \nc\nd\n") == "; it last said: b | c | d"

@@ -1,0 +1,26 @@
+"""The suite's command line options, as pytest takes them.
+
+Owns: names and help. Must not know: what a value means (`settings`). Loaded with the plugin, so it
+imports nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+APPEND: dict[str, Any] = {"action": "append"}
+FLAG: dict[str, Any] = {"action": "store_true"}
+
+OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("--image", APPEND, "the image under test, as the engine knows it; may repeat"),
+    ("--profile", {}, "whose limits and levels: serverless (default) or realtime"),
+    ("--memory", {}, "MB, as ServerlessConfig.MemorySizeInMB: 1024, 2048 (default) ... 6144"),
+    ("--payload", APPEND, "FILE or FILE;type=T: a request your model answers; may repeat"),
+    ("--model-data", {}, "a directory or model.tar.gz for /opt/ml/model, mounted read-only"),
+    ("--env", APPEND, "NAME=VALUE for the container; may repeat"),
+    ("--platform", {}, "what AWS would run: linux/amd64 (default) or linux/arm64"),
+    ("--engine", {}, "the container engine: docker (default)"),
+    ("--startup-seconds", {}, "wait this long for the first 200, not the platform's window"),
+    ("--slow", FLAG, "also the checks that really wait for 60-second limits"),
+    ("--report-json", {}, "write the report here, as JSON (schema 1)"),
+)
