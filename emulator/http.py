@@ -1,109 +1,32 @@
 """One HTTP exchange with a container, told as a value instead of an exception.
 
-Owns: `Request`, `Reply`, the `Http` protocol and its aiohttp implementation. Must not know: what
-a request is for, deadlines of the platform, containers. A transport failure is an answer too
-("connection reset after 0.02 s"): it is the container's doing, not ours.
+Owns: the `Http` protocol and its aiohttp implementation; the values are in `http_values`. Must not
+know: what a request is for, deadlines of the platform, containers. A transport failure is an answer
+too ("connection reset after 0.02 s"): it is the container's doing, not ours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
-import shlex
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Any, Protocol
 
 import aiohttp
 
 from emulator.clock import Clock, SystemClock
+from emulator.http_values import Outcome, Reply, Request, StreamBroken, Streamed
+
+__all__ = [
+    "AiohttpHttp", "Hold", "Http", "Outcome", "Reply", "Request", "StreamBroken", "Streamed",
+]  # fmt: skip
 
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """A response body is read to its end, but no more than this is kept."""
 
 
 IN_PIECES_BYTES = 512 * 1024
-
-
-class Outcome(Enum):
-    """How an exchange ended."""
-
-    ANSWERED = "answered"
-    REFUSED = "connection refused"
-    RESET = "connection closed without an answer"
-    TIMEOUT = "no answer"
-    BROKEN = "an answer that is not HTTP"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is sent. Header names keep their spelling; nothing is added but Host and lengths."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-
-    def curl(self, base_url: str) -> str:
-        """A shell line that sends the same request; a large body is described, not quoted."""
-        parts = ["curl", "-sS", "-i"]
-        if self.method != "GET":
-            parts += ["-X", self.method]
-        for name, value in self.headers.items():
-            parts += ["-H", f"{name}: {value}"]
-        if self.body is not None:
-            text = self.body.decode("utf-8", errors="replace")
-            # curl takes a leading @ for a file's name, and a shell line holds text only.
-            exact = text.encode("utf-8") == self.body and not text.startswith("@")
-            short = exact and len(self.body) <= 400 and text.isprintable()
-            if not any(name.lower() == "content-type" for name in self.headers):
-                parts += ["-H", "Content-Type:"]  # curl would add one of its own
-            parts += ["--data-binary", text if short else f"@BODY_OF_{len(self.body)}_BYTES"]
-        return shlex.join([*parts, base_url + self.path])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came back. `status` is None unless `outcome` is ANSWERED."""
-
-    request: Request
-    outcome: Outcome
-    seconds: float
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
-    body: bytes = b""
-    body_bytes: int = 0  # the whole length, also when less was kept
-    detail: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """A 2xx: the only success that SageMaker knows (contract 3.9)."""
-        return self.status is not None and 200 <= self.status < 300
-
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters, in lower case; empty when there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    def text(self, limit: int = 300) -> str:
-        """The start of the body, on one line, for messages."""
-        text = self.body[: limit * 4].decode("utf-8", errors="replace")
-        text = " ".join(text.split())
-        return text if len(text) <= limit else text[: limit - 1] + "…"
-
-    def __str__(self) -> str:
-        what = f"{self.request.method} {self.request.path}"
-        if self.status is None:
-            why = f" ({self.detail})" if self.detail else ""
-            return f"{what}: {self.outcome.value} after {self.seconds:.2f} s{why}"
-        line = f"{what}: HTTP {self.status} after {self.seconds:.2f} s"
-        if location := self.headers.get("location"):
-            line += f", Location: {location}"
-        if self.body:
-            kind = self.content_type or "no Content-Type"
-            line += f", {kind}, {self.body_bytes} bytes: {self.text(160)}"
-        return line
 
 
 class Http(Protocol):
@@ -116,6 +39,9 @@ class Http(Protocol):
         timeout_seconds: float,
         hold: Hold | None = None,
     ) -> Reply: ...
+
+    async def stream(self, base_url: str, request: Request, timeout_seconds: float) -> Streamed:
+        """Returns when the head came. The time is that of the whole exchange."""
 
     async def close(self) -> None: ...
 
@@ -195,41 +121,41 @@ class AiohttpHttp:
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._exchange(base_url, request, hold, started)
-        except TimeoutError:
-            return self._failed(request, Outcome.TIMEOUT, started)
-        except aiohttp.ClientConnectorError as error:
-            return self._failed(request, Outcome.REFUSED, started, error.strerror or "")
-        except aiohttp.ServerDisconnectedError:
-            return self._failed(request, Outcome.RESET, started)
-        except aiohttp.ClientPayloadError as error:
-            return self._failed(request, Outcome.RESET, started, f"in the middle of it: {error}")
-        except (aiohttp.ClientResponseError, ValueError) as error:
-            return self._failed(request, Outcome.BROKEN, started, str(error)[:200])
-        except (aiohttp.ClientError, OSError) as error:
-            return self._failed(request, Outcome.RESET, started, str(error)[:200])
+        except FAILURES as error:
+            return self._failed(request, started, error)
+
+    async def stream(self, base_url: str, request: Request, timeout_seconds: float) -> Streamed:
+        started = self._clock.now()
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._open().request(**self._asked(base_url, request, None))
+        except FAILURES as error:
+            return Streamed(
+                reply=self._failed(request, started, error), parts=_nothing(), close=lambda: None
+            )
+        reply = Reply(
+            request=request,
+            outcome=Outcome.ANSWERED,
+            seconds=self._clock.now() - started,
+            status=response.status,
+            headers=_fold(response.headers.items()),
+        )
+        return Streamed(reply=reply, parts=_parts(response, deadline), close=response.close)
 
     async def _exchange(
         self, base_url: str, request: Request, hold: Hold | None, started: float
     ) -> Reply:
-        headers = dict(request.headers)
-        data: bytes | io.BytesIO | AsyncIterator[bytes] | None = request.body
-        if request.body is not None and len(request.body) > IN_PIECES_BYTES:
-            data = io.BytesIO(request.body)  # sent in pieces, so that the loop goes on meanwhile
-        if hold is not None and request.body is not None:
-            headers["Content-Length"] = str(len(request.body))
-            data = hold.parts(request.body)
-        async with self._open().request(
-            request.method,
-            base_url + request.path,
-            headers=headers,
-            data=data,
-            allow_redirects=False,
-        ) as response:
+        async with self._open().request(**self._asked(base_url, request, hold)) as response:
             kept: list[bytes] = []
             total = 0
-            async for chunk in response.content.iter_any():
-                kept.append(chunk[: max(0, MAX_KEPT_BYTES - total)])
-                total += len(chunk)
+            try:
+                async for chunk in response.content.iter_any():
+                    kept.append(chunk[: max(0, MAX_KEPT_BYTES - total)])
+                    total += len(chunk)
+            except (aiohttp.ClientError, OSError) as error:
+                broken = self._failed(request, started, error)
+                return dataclasses.replace(broken, broken_status=response.status)
             return Reply(
                 request=request,
                 outcome=Outcome.ANSWERED,
@@ -240,9 +166,25 @@ class AiohttpHttp:
                 body_bytes=total,
             )
 
-    def _failed(
-        self, request: Request, outcome: Outcome, started: float, detail: str = ""
-    ) -> Reply:
+    def _asked(self, base_url: str, request: Request, hold: Hold | None) -> dict[str, Any]:
+        """The arguments of aiohttp's request."""
+        headers = dict(request.headers)
+        data: bytes | io.BytesIO | AsyncIterator[bytes] | None = request.body
+        if request.body is not None and len(request.body) > IN_PIECES_BYTES:
+            data = io.BytesIO(request.body)  # sent in pieces, so that the loop goes on meanwhile
+        if hold is not None and request.body is not None:
+            headers["Content-Length"] = str(len(request.body))
+            data = hold.parts(request.body)
+        return {
+            "method": request.method,
+            "url": base_url + request.path,
+            "headers": headers,
+            "data": data,
+            "allow_redirects": False,
+        }
+
+    def _failed(self, request: Request, started: float, error: Exception) -> Reply:
+        outcome, detail = _told(error)
         seconds = self._clock.now() - started
         return Reply(request=request, outcome=outcome, seconds=seconds, detail=detail)
 
@@ -259,3 +201,43 @@ def _fold(items: Iterable[tuple[str, str]]) -> dict[str, str]:
         key = name.lower()
         folded[key] = f"{folded[key]}, {value}" if key in folded else value
     return folded
+
+
+FAILURES = (TimeoutError, aiohttp.ClientError, OSError, ValueError)
+"""What a peer can make aiohttp raise."""
+
+
+def _told(error: Exception) -> tuple[Outcome, str]:
+    """What it says of the exchange."""
+    match error:
+        case aiohttp.ClientConnectorError():
+            return Outcome.REFUSED, error.strerror or ""
+        case aiohttp.ServerDisconnectedError():
+            return Outcome.RESET, ""
+        case aiohttp.ClientPayloadError():
+            return Outcome.RESET, f"in the middle of it: {error}"
+        case TimeoutError():
+            return Outcome.TIMEOUT, ""
+        case aiohttp.ClientResponseError() | ValueError():
+            return Outcome.BROKEN, str(error)[:200]
+    return Outcome.RESET, str(error)[:200]
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    return
+    yield b""
+
+
+async def _parts(response: aiohttp.ClientResponse, deadline: float) -> AsyncGenerator[bytes, None]:
+    """What was read so far, each time; backpressure reaches the peer. Ends with the connection."""
+    try:
+        while True:
+            async with asyncio.timeout_at(deadline):
+                chunk = await response.content.readany()
+            if not chunk:
+                return
+            yield chunk
+    except FAILURES as error:
+        raise StreamBroken(*_told(error)) from error
+    finally:
+        response.close()

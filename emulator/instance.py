@@ -170,8 +170,13 @@ class Instance:
         request = invocation(body, content_type, headers)
         return await self.send(request, self.limits.invocation_seconds, hold)
 
-    async def wait_ready(self, diagnosis: Diagnosis | None = None) -> StartReport:
-        """Polls /ping until the first 200, the container's death, or the end of the window.
+    async def wait_ready(
+        self,
+        diagnosis: Diagnosis | None = None,
+        seen: Callable[[PingAnswer], None] | None = None,
+    ) -> StartReport:
+        """Polls /ping until the first 200, the container's death, or the end of the window. `seen`
+        hears of each new kind of answer, for who looks on.
 
         Guarantees: a container that is ready at t is seen by t + 25 ms (by 1 % of t once that is
         more); one that exits is seen within a second; any other answer, a refused connection
@@ -187,7 +192,8 @@ class Instance:
             reply = await self.send(
                 PING, max(0.001, min(self.limits.ping_seconds, deadline - asked))
             )
-            self._note(answers, reply, asked)
+            if self._note(answers, reply, asked) and seen is not None:
+                seen(answers[-1])
             if reply.status == 200:
                 return await self._report(StartState.READY, answers)
             now = self._clock.now()
@@ -211,7 +217,8 @@ class Instance:
             max(FIRST_PING_INTERVAL_SECONDS, (now - self._ordered) / 100),
         )
 
-    def _note(self, answers: list[PingAnswer], reply: Reply, asked: float) -> None:
+    def _note(self, answers: list[PingAnswer], reply: Reply, asked: float) -> bool:
+        """Whether it is another answer than the one before."""
         if answers:
             last = answers[-1]
             same = (last.reply.outcome, last.reply.status) == (reply.outcome, reply.status)
@@ -219,8 +226,9 @@ class Instance:
                 answers[-1] = PingAnswer(
                     at_seconds=last.at_seconds, reply=reply, times=last.times + 1
                 )
-                return
+                return False
         answers.append(PingAnswer(at_seconds=asked - self._ordered, reply=reply))
+        return True
 
     async def _report(
         self, state: StartState, answers: list[PingAnswer], because: str = ""

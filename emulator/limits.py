@@ -22,6 +22,11 @@ GIB = 1024 * MIB
 MEMORY_SIZES_MB = (1024, 2048, 3072, 4096, 5120, 6144)
 """What ServerlessConfig.MemorySizeInMB accepts (contract 4.1)."""
 
+IDLE_SECONDS = 640.0
+"""How long an idle serverless instance is kept. AWS publishes no figure (contract 4.25); on Lambda
+the longest idle time that survived was 636 to 654 s, and with this value a replay has 464 cold
+starts where 440 were real (github.com/pacslab/serverless-performance-modeling). Inferred."""
+
 MB_PER_VCPU = 1769
 """Memory that brings one vCPU on Lambda; SageMaker says only "proportional" (contract 4.9)."""
 
@@ -42,6 +47,9 @@ class Limits:
         180.0, 480.0, contract("2.9"), "realtime: contract 2.7, 8 minutes; older texts say 4"
     )
     invocation_seconds: float = _limit(60.0, 60.0, contract("3.13"))
+    stream_seconds: float = _limit(
+        480.0, 480.0, contract("3.14"), "serverless endpoints give no streams (contract 4.14)"
+    )
     accept_seconds: float = _limit(0.25, 0.25, contract("1.7"))
     stop_grace_seconds: float = _limit(30.0, 30.0, contract("1.4"))
     sure_payload_bytes: int = _limit(

@@ -1,94 +1,36 @@
-"""Public fakes for tests of what is built on the emulator: time, an engine, and a conformance test.
+"""Public fakes for tests of what is built on the emulator: time, an engine, a conformance test.
 
-Owns: `FakeClock`, `FakeEngine`, `check_engine()`. Must not know: Docker. A `FakeEngine` runs
-Python functions as containers, in virtual time: minutes pass in milliseconds, nothing listens.
+Owns: `FakeEngine`; `FakeClock` and `check_engine()` are found here, too. Must not know: Docker. A
+`FakeEngine` runs Python functions as containers, in virtual time: nothing listens.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 
+from emulator.conformance import check_engine
 from emulator.engines import (
     Capability,
     ContainerSpec,
-    Engine,
     ImageFiles,
     ImageInfo,
     ImageNotFound,
+    LogLine,
+    Memory,
     Process,
     Socket,
     StartRefused,
     Stopped,
 )
-from emulator.http import Hold, Outcome, Reply, Request
+from emulator.fake_clock import FakeClock
+from emulator.http import Hold, Outcome, Reply, Request, Streamed
+from emulator.limits import MIB
 
-T = TypeVar("T")
+__all__ = ["FakeClock", "FakeContainer", "FakeEngine", "FakeImage", "Handler", "check_engine"]
 
-SETTLE_ROUNDS = 64
-"""Turns of the event loop without a new sleeper after which everybody is taken to be waiting."""
-
-
-class FakeClock:
-    """Virtual time. `run(coroutine)` jumps to the next deadline whenever everything waits.
-
-    Guarantees: `now()` never goes back; sleepers wake in the order of their deadlines.
-    """
-
-    def __init__(self, start: float = 1000.0) -> None:
-        self._now = start
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._order = itertools.count()
-
-    def now(self) -> float:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
-        await future
-
-    def jump(self, seconds: float) -> None:
-        """Moves time forward and wakes who was due. Time cannot go backwards."""
-        if seconds < 0:
-            raise ValueError(f"time cannot go backwards (asked for {seconds} s)")
-        self._advance(self._now + seconds)
-
-    def _advance(self, to: float) -> None:
-        self._now = max(self._now, to)
-        while self._sleepers and self._sleepers[0][0] <= self._now:
-            _, _, future = heapq.heappop(self._sleepers)
-            if not future.done():
-                future.set_result(None)
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs to the end in virtual time. Raises RuntimeError when nothing can go on."""
-
-        async def drive() -> T:
-            task = asyncio.ensure_future(coroutine)
-            while not task.done():
-                for _ in range(SETTLE_ROUNDS):
-                    await asyncio.sleep(0)
-                    if task.done():
-                        break
-                else:
-                    while self._sleepers and self._sleepers[0][2].done():
-                        heapq.heappop(self._sleepers)
-                    if not self._sleepers:
-                        task.cancel()
-                        raise RuntimeError("everything waits and nobody sleeps: a deadlock")
-                    self._advance(self._sleepers[0][0])
-            return task.result()
-
-        return asyncio.run(drive())
-
+MEMORY = Memory(used_bytes=32 * MIB, peak_bytes=64 * MIB)
 
 Handler = Callable[[Request, float], tuple[float, int, bytes]]
 """(request, seconds since the start) -> (seconds to answer, status, body)."""
@@ -104,7 +46,8 @@ class FakeImage:
     exit_code: int = 1
     stop_seconds: float | None = 0.1  # None: SIGTERM is ignored
     refuses: str | None = None  # the engine cannot start it
-    log: str = ""
+    log: str = ""  # written at the start
+    memory: Memory = MEMORY
     info: ImageInfo | None = None
 
 
@@ -118,6 +61,7 @@ class FakeContainer:
     started: float
     stopped: Stopped | None = None
     signals: list[tuple[int, int]] = field(default_factory=list)
+    thawed: asyncio.Event | None = None  # while it is frozen
 
     @property
     def age(self) -> float:
@@ -132,7 +76,13 @@ class FakeContainer:
     async def logs(self, tail: int = 50) -> str:
         return "\n".join(self.image.log.splitlines()[-tail:])
 
+    async def log_lines(self, after_nanoseconds: int = 0) -> list[LogLine]:
+        first = round(self.started * 1e9)
+        lines = enumerate(self.image.log.splitlines(), start=first)
+        return [LogLine(nanoseconds=at, text=t) for at, t in lines if at > after_nanoseconds]
+
     async def stop(self, grace_seconds: float) -> Stopped:
+        await self.thaw()
         if self.stopped is None:
             gone = await self.exit_code()
             takes = self.image.stop_seconds
@@ -150,12 +100,23 @@ class FakeContainer:
         self.signals.append((pid, signal))
 
     async def sockets(self) -> list[Socket]:
-        return (
-            [Socket(address="0.0.0.0", port=8080)] if self.age >= self.image.listens_after else []
-        )
+        listens = self.age >= self.image.listens_after
+        return [Socket(address="0.0.0.0", port=8080)] * listens
 
     async def oom_kills(self) -> int:
         return 0
+
+    async def memory(self) -> Memory:
+        return self.image.memory
+
+    async def freeze(self) -> None:
+        if self.thawed is None and await self.exit_code() is None:
+            self.thawed = asyncio.Event()
+
+    async def thaw(self) -> None:
+        if self.thawed is not None:
+            self.thawed.set()
+            self.thawed = None
 
     async def changed_paths(self) -> list[str]:
         return []
@@ -222,10 +183,14 @@ class FakeEngine:
         self, base_url: str, request: Request, timeout_seconds: float, hold: Hold | None = None
     ) -> Reply:
         container = self.started[int(base_url.removeprefix("fake://"))]
-        self.requests.append((self.clock.now(), request))
+        self.requests.append((before := self.clock.now(), request))
         if hold is not None:
             async for _ in hold.parts(request.body or b""):
                 pass
+        if container.thawed is not None:
+            if not await self._thawed(container, timeout_seconds):
+                return Reply(request=request, outcome=Outcome.TIMEOUT, seconds=timeout_seconds)
+            timeout_seconds -= self.clock.now() - before
         if await container.exit_code() is not None:
             return Reply(request=request, outcome=Outcome.REFUSED, seconds=0.0)
         if container.age < container.image.listens_after:
@@ -252,38 +217,31 @@ class FakeEngine:
             body_bytes=len(body),
         )
 
+    async def stream(self, base_url: str, request: Request, timeout_seconds: float) -> Streamed:
+        """The whole body is one part."""
+        reply = await self.send(base_url, request, timeout_seconds)
+
+        async def parts() -> AsyncGenerator[bytes, None]:
+            if reply.body:
+                yield reply.body
+
+        return Streamed(reply=replace(reply, body=b""), parts=parts(), close=lambda: None)
+
+    async def _thawed(self, container: FakeContainer, seconds: float) -> bool:
+        """Whether it is thawed by then; until then it answers nothing, alive as it is."""
+        assert container.thawed is not None
+        thawed = asyncio.ensure_future(container.thawed.wait())
+        late = asyncio.ensure_future(self.clock.sleep(seconds))
+        try:
+            await asyncio.wait((thawed, late), return_when=asyncio.FIRST_COMPLETED)
+            return thawed.done()
+        finally:
+            thawed.cancel()
+            late.cancel()
+
     async def sweep(self, *, everything: bool = False) -> list[str]:
         return []
 
     async def close(self) -> None:
         for container in self.running:
             await container.stop(0)
-
-
-async def check_engine(
-    engine: Engine, good: ContainerSpec, broken: ContainerSpec, wait: Callable[[], Awaitable[None]]
-) -> None:
-    """What every engine must do; raises AssertionError naming the clause that does not hold.
-
-    `good` starts and keeps running, `broken` names an image whose start command is not there.
-    `wait` lets a moment pass (a real one on a real engine). Nothing is left running.
-    """
-    assert await engine.unavailable() is None, "a usable engine says so"
-    container = await engine.start(good)
-    try:
-        assert container.base_url, "a started container has an address"
-        await wait()
-        assert await container.exit_code() is None, "a running container has no exit code"
-        assert isinstance(await container.logs(), str), "logs are text"
-    finally:
-        first = await container.stop(0)
-    assert await container.stop(0) == first, "stopping twice is stopping once"
-    assert await container.exit_code() is not None, "a stopped container has an exit code"
-    assert isinstance(await container.logs(), str), "logs outlive the container"
-    try:
-        accepted = await engine.start(broken)
-    except StartRefused as refused:
-        assert str(refused), "a refusal tells why"
-    else:
-        await accepted.stop(0)
-        raise AssertionError("a start that cannot work is refused")

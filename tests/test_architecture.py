@@ -17,7 +17,7 @@ PACKAGES = ("emulator", "contract_tests")
 MOST_LINES = 300
 
 TIME = "emulator/clock.py"
-VIRTUAL_TIME = "emulator/testing.py"
+VIRTUAL_TIME = "emulator/fake_clock.py"
 DOCKER = re.compile(r"emulator/engines/(docker\w*|connect)\.py")
 CLOCK_CALLS = {
     "asyncio.sleep", "anyio.sleep", "datetime.now", "datetime.utcnow", "datetime.today",

@@ -279,7 +279,8 @@ def test_a_start_costs_three_requests(engine: DockerEngine, runner: asyncio.Runn
     send = engine.api.send
 
     def counted(request: Any, **options: Any) -> Any:
-        asked.append(f"{request.method} {request.path_url.rpartition('/')[2]}")
+        path = request.path_url.partition("?")[0]
+        asked.append(f"{request.method} {path.rpartition('/')[2]}")
         return send(request, **options)
 
     engine.api.send = counted

@@ -402,6 +402,15 @@ def test_a_ping_is_exactly_the_platforms() -> None:
     assert request == PING
 
 
+def test_who_looks_on_hears_of_each_new_kind_of_answer_once() -> None:
+    seen: list[int | None] = []
+    run(
+        ready_at(3.0),
+        lambda instance: instance.wait_ready(seen=lambda answer: seen.append(answer.reply.status)),
+    )
+    assert seen == [503, 200]
+
+
 def test_the_pings_of_the_start_are_the_same_ping() -> None:
     _, engine = run(ready_at(3.0), lambda instance: instance.wait_ready())
     assert {id(request) for _, request in engine.requests} == {id(PING)}

@@ -30,6 +30,7 @@ EXPECTED = {
     "invocation_seconds": (60.0, 60.0),
     "accept_seconds": (0.25, 0.25),
     "stop_grace_seconds": (30.0, 30.0),
+    "stream_seconds": (480.0, 480.0),
     "sure_payload_bytes": (4_000_000, 6_291_456),
     "payload_bytes": (4_194_304, 26_214_400),
     "image_bytes": (10_737_418_240, None),

@@ -23,6 +23,7 @@ from emulator.engines import (
     Stopped,
 )
 from emulator.http import Hold, Http, Outcome, Reply, Request
+from emulator.instance import PING
 from emulator.testing import FakeClock, FakeContainer, FakeEngine, FakeImage, check_engine
 
 GOOD = ContainerSpec(image="good")
@@ -446,3 +447,38 @@ def test_an_engine_that_breaks_a_clause_is_told_which(
     with pytest.raises(AssertionError, match=clause):
         conformance(engine)
     assert engine.running == [], "even a broken engine is left empty"
+
+
+# Freezing, and what an engine tells of a container
+
+
+def test_a_frozen_container_answers_when_it_is_thawed() -> None:
+    clock = FakeClock()
+    engine = FakeEngine(clock, {"model": FakeImage()})
+
+    async def story() -> tuple[Reply, Reply]:
+        container = await engine.start(ContainerSpec(image="model"))
+        await container.freeze()
+        late = await engine.send(container.base_url, PING, 2.0)
+        waiting = asyncio.ensure_future(engine.send(container.base_url, PING, 60.0))
+        await clock.sleep(30.0)
+        await container.thaw()
+        return late, await waiting
+
+    late, answered = clock.run(story())
+    assert (late.outcome, late.seconds) == (Outcome.TIMEOUT, 2.0)
+    assert answered.status == 200
+    assert clock.now() == pytest.approx(1032.001)
+
+
+def test_what_a_container_wrote_is_told_once() -> None:
+    clock = FakeClock()
+    engine = FakeEngine(clock, {"model": FakeImage(log="one\ntwo")})
+
+    async def story() -> list[list[str]]:
+        container = await engine.start(ContainerSpec(image="model"))
+        lines = await container.log_lines()
+        rest = [await container.log_lines(line.nanoseconds) for line in lines]
+        return [[line.text for line in found] for found in (lines, *rest)]
+
+    assert clock.run(story()) == [["one", "two"], ["two"], []]

@@ -31,6 +31,8 @@ class Capability(Enum):
         "start without a network, without /dev/shm, with fewer capabilities, as another user"
     )
     INSIDE = "open a connection from inside the container's network namespace"
+    FREEZE = "freeze a container and thaw it"
+    MEMORY = "tell how much memory a container uses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,22 @@ class Socket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a container holds now, without the page cache, and the most that it held."""
+
+    used_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line that a container wrote, with the engine's time of it."""
+
+    nanoseconds: int  # since 1970, UTC
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """How a container ended when it was told to stop."""
 
@@ -146,8 +164,15 @@ class Container(Protocol):
     async def logs(self, tail: int = 50) -> str:
         """The last lines of its stdout and stderr, oldest first."""
 
+    async def log_lines(self, after_nanoseconds: int = 0) -> list[LogLine]:
+        """What it wrote later than that, oldest first; each line is told once when the last
+        one's time is passed the next time. Works after `stop`, as far as the log was kept.
+        """
+
     async def stop(self, grace_seconds: float) -> Stopped:
-        """SIGTERM, wait, SIGKILL, remove. Zero kills at once. Idempotent."""
+        """SIGTERM, wait, SIGKILL, remove. Zero kills at once. Idempotent. A frozen one is thawed
+        when it gets the time to end.
+        """
 
     # What follows needs a capability; without it EngineUnavailable is raised.
 
@@ -159,6 +184,13 @@ class Container(Protocol):
 
     async def oom_kills(self) -> int:
         """How often the kernel killed one of its processes for memory, so far."""
+
+    async def memory(self) -> Memory: ...
+
+    async def freeze(self) -> None:
+        """None of its processes runs until `thaw`; what it holds stays. Idempotent."""
+
+    async def thaw(self) -> None: ...
 
     async def changed_paths(self) -> list[str]: ...
 

@@ -23,6 +23,7 @@ from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
 from emulator.engines import EngineUnavailable
+from emulator.engines.docker_sockets import close_what_is_refused
 
 CONNECT_SECONDS = 5
 CALL_SECONDS = 120
@@ -159,6 +160,7 @@ def _open(candidate: Candidate) -> docker.DockerClient:
         client.close()
         raise
     client.api.timeout = CALL_SECONDS
+    close_what_is_refused(client)
     return client
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import docker.errors
 import requests
 
-from emulator.engines import EngineUnavailable, Process, Socket, Stopped
+from emulator.engines import EngineUnavailable, LogLine, Memory, Process, Socket, Stopped
+from emulator.engines import docker_log as log
 from emulator.engines import docker_memory as memory
 from emulator.engines import docker_network as network
 from emulator.engines import docker_processes as processes
@@ -33,7 +35,10 @@ EXTRA_SECONDS = 10.0
 KILLED = 137
 TERM, KILL = 15, 9
 
-KEPT_LINES = 1000
+ALREADY = ("already paused", "not paused", "not running", "no such container")
+"""What the engine says of an order that changes nothing."""
+
+KEPT_LINES = 10_000
 """How much of its log outlives a container that was stopped."""
 
 
@@ -49,7 +54,8 @@ class DockerContainer:
         self._pid = pid
         self._started_at = started_at
         self._exit_code: int | None = None
-        self._kept_log: str | None = None
+        self._kept_log: list[LogLine] | None = None
+        self._cgroup: Path | None = None
         self._oom_kills = 0  # as far as is known already
         self._stopping: asyncio.Task[Stopped] | None = None
         self._hurried = False
@@ -77,7 +83,7 @@ class DockerContainer:
 
     async def logs(self, tail: int = 50) -> str:
         if self._kept_log is not None:
-            return _last_lines(self._kept_log, tail)
+            return "\n".join(line.text for line in self._kept_log[-tail:]) if tail > 0 else ""
         return await self._engine.run(lambda: self._read_log(tail))
 
     def _read_log(self, tail: int) -> str:
@@ -88,6 +94,21 @@ class DockerContainer:
         except docker.errors.APIError as error:
             return f"(the engine gives no log: {error.explanation})"
         return _last_lines(bytes(raw).decode("utf-8", errors="replace"), tail)
+
+    async def log_lines(self, after_nanoseconds: int = 0) -> list[LogLine]:
+        if self._kept_log is not None:
+            return [line for line in self._kept_log if line.nanoseconds > after_nanoseconds]
+        return await self._engine.run(lambda: self._log_lines(after_nanoseconds, "all"))
+
+    def _log_lines(self, after_nanoseconds: int, tail: int | str) -> list[LogLine]:
+        try:
+            return log.lines(self._api, self.id, after_nanoseconds, tail)
+        except docker.errors.NotFound:
+            words = "(the container was removed by somebody else, and its log with it)"
+        except docker.errors.APIError as error:
+            words = f"(the engine gives no log: {error.explanation})"
+        # Told once: whoever asks for what came later has it.
+        return [] if after_nanoseconds else [LogLine(nanoseconds=1, text=words)]
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -112,14 +133,14 @@ class DockerContainer:
         if killed and grace_seconds > 0 and not self._hurried:
             await self._signal_main(TERM)
             if state.get("Paused"):  # it takes the signal only when it goes on
-                await self._unpause()
+                await self.thaw()
             ended = await self._wait(grace_seconds)
             killed = self._hurried or not ended
             if not ended:
                 await self._signal_main(KILL)
                 await self._wait(EXTRA_SECONDS)
         seconds = clock.now() - began
-        self._kept_log = await self._engine.run(lambda: self._read_log(KEPT_LINES))
+        self._kept_log = await self._engine.run(lambda: self._log_lines(0, KEPT_LINES))
         await self._engine.ask(self._remove)
         if self._exit_code is None:  # it ran up to its removal, which is what killed it
             self._exit_code = KILLED
@@ -136,10 +157,6 @@ class DockerContainer:
     async def _signal_main(self, number: int) -> None:
         with contextlib.suppress(docker.errors.APIError):  # it ended in between
             await self._engine.run(lambda: self._api.kill(self.id, number))
-
-    async def _unpause(self) -> None:
-        with contextlib.suppress(docker.errors.APIError):
-            await self._engine.run(lambda: self._api.unpause(self.id))
 
     async def _wait(self, seconds: float) -> bool:
         """Whether it ended by then."""
@@ -194,6 +211,32 @@ class DockerContainer:
 
     def _count_kills(self) -> None:
         self._oom_kills = max(self._oom_kills, memory.cgroup_kills(self.id, self._pid))
+
+    async def memory(self) -> Memory:
+        # In some microseconds, which is less than the way to a thread and back.
+        if self._cgroup is None:
+            self._cgroup = memory.cgroup(self.id, self._pid)
+        if self._cgroup is not None and (use := memory.cgroup_use(self._cgroup)) is not None:
+            return use
+        return await self._engine.ask(lambda: memory.engine_use(self._api, self.id))
+
+    async def freeze(self) -> None:
+        await self._switch(self._api.pause)
+
+    async def thaw(self) -> None:
+        await self._switch(self._api.unpause)
+
+    async def _switch(self, order: Callable[[str], object]) -> None:
+        """The engine refuses what is done already (and says so by an error of its own, 500), and
+        what cannot be done to a container that ended.
+        """
+        try:
+            await self._engine.run(lambda: order(self.id))
+        except docker.errors.APIError as error:
+            if not any(word in str(error.explanation).lower() for word in ALREADY):
+                raise EngineUnavailable(
+                    f"The container engine refused: {error.explanation}."
+                ) from error
 
     async def changed_paths(self) -> list[str]:
         try:

@@ -13,6 +13,7 @@ import functools
 import os
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -66,6 +67,7 @@ class DockerEngine:
         self._network_lock = threading.Lock()
         self._volumes: list[str] = []
         self._unfinished: set[Future[Any]] = set()
+        self._left: set[str] = set()  # containers that an engine which broke did not remove
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -155,7 +157,14 @@ class DockerEngine:
             network = None if spec.network else self._isolated_network()
             volume = self._new_volume() if spec.model_read_only and not spec.model_dir else None
             config = configuration(spec, network, volume)
-            made = self.api.create_container_from_config(config, platform=spec.platform)
+            name = f"byoc-{uuid.uuid4().hex[:12]}"
+            try:
+                made = self.api.create_container_from_config(config, name, spec.platform)
+            except docker.errors.APIError:
+                raise
+            except BROKEN:
+                self._left.add(name)  # an engine that breaks may have made it all the same
+                raise
             return str(made["Id"])
 
         def start(identity: str) -> Any:
@@ -199,7 +208,7 @@ class DockerEngine:
             return result
 
         try:
-            return await self._result(self._remember(work))
+            result = await self._result(self._remember(work))
         except asyncio.CancelledError:
             with handover:
                 given_up.set()
@@ -207,6 +216,9 @@ class DockerEngine:
             for identity in ready:
                 self._remember(functools.partial(self._remove_quietly, identity))
             raise
+        for identity in tuple(self._left):
+            self._remember(functools.partial(self._remove_quietly, identity))
+        return result
 
     def _remember(self, function: Callable[[], T]) -> Future[T]:
         """Begins a call that closing the engine waits for."""
@@ -216,9 +228,13 @@ class DockerEngine:
         return future
 
     def _remove_quietly(self, identity: str) -> None:
-        # What cannot be removed now, a later sweep takes.
+        # What cannot be removed now is tried again: after the next start, when this is closed, and
+        # by a later sweep.
+        self._left.add(identity)
         with contextlib.suppress(docker.errors.APIError, *BROKEN):
-            self.api.remove_container(identity, v=True, force=True)
+            with contextlib.suppress(docker.errors.NotFound):
+                self.api.remove_container(identity, v=True, force=True)
+            self._left.discard(identity)
 
     def _isolated_network(self) -> str:
         """One bridge without a way out, for all containers of this engine that need it. A network
@@ -258,7 +274,8 @@ class DockerEngine:
         if waiting := [asyncio.wrap_future(future) for future in list(self._unfinished)]:
             await asyncio.wait(waiting, timeout=CLOSE_SECONDS)
         network, self._network = self._network, None
-        removals = [functools.partial(self._remove_volume, name) for name in self._volumes]
+        removals = [functools.partial(self._remove_quietly, left) for left in self._left]
+        removals += [functools.partial(self._remove_volume, name) for name in self._volumes]
         if network is not None:
             removals.append(functools.partial(self._remove_network, network))
         for removal in removals:

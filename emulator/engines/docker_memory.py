@@ -1,6 +1,6 @@
-"""How often the kernel killed a container's processes for memory.
+"""How much memory a container uses, and how often the kernel killed its processes for it.
 
-Owns: the engine's `oom` events, the cgroup's counter. Must not know: the event loop. Every
+Owns: the engine's `oom` events, the cgroup's counters. Must not know: the event loop. Every
 function blocks. `.State.OOMKilled` alone is not enough: it tells only of the main process, and
 stays false when a worker was killed.
 """
@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from emulator.engines import EngineUnavailable, Memory
 from emulator.engines.docker_processes import on_host
 
 
@@ -64,3 +65,67 @@ def _counter(file: Path) -> int:
         return int(counters.get("oom_kill", 0))
     except (OSError, ValueError):
         return 0
+
+
+def cgroup(identity: str, pid: int) -> Path | None:
+    """The directory of the container's memory cgroup; its name is the container's own, so that it
+    never becomes another's. None when it is not on this host.
+    """
+    if not on_host(identity, pid):
+        return None
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    return next((file.parent for line in lines if (file := counter_file(line)) is not None), None)
+
+
+def cgroup_use(directory: Path) -> Memory | None:
+    """By the cgroup's files, in some microseconds; None when they are gone, or not there."""
+    try:
+        if (directory / "memory.usage_in_bytes").exists():
+            return _use_v1(directory)
+        return _use_v2(directory)
+    except (OSError, ValueError):
+        return None
+
+
+def _use_v1(directory: Path) -> Memory:
+    used = int((directory / "memory.usage_in_bytes").read_text())
+    cache = _row(directory / "memory.stat", "total_inactive_file")
+    peak = int((directory / "memory.max_usage_in_bytes").read_text())
+    return _memory(used, cache, peak)
+
+
+def _use_v2(directory: Path) -> Memory:
+    used = int((directory / "memory.current").read_text())
+    cache = _row(directory / "memory.stat", "inactive_file")
+    try:
+        peak = int((directory / "memory.peak").read_text())
+    except FileNotFoundError:  # before Linux 5.19
+        peak = used
+    return _memory(used, cache, peak)
+
+
+def _memory(used: int, cache: int, peak: int) -> Memory:
+    """Without the files that the kernel would drop, as `docker stats` has it. The kernel's peak
+    counts them, so that the most that was held is known only between the two.
+    """
+    held = max(0, used - cache)
+    return Memory(used_bytes=held, peak_bytes=max(held, peak - cache))
+
+
+def _row(file: Path, name: str) -> int:
+    text = file.read_text()
+    _, found, rest = f"\n{text}".partition(f"\n{name} ")
+    return int(rest.partition("\n")[0]) if found else 0
+
+
+def engine_use(api: Any, identity: str) -> Memory:
+    """As the engine tells it, in milliseconds. Raises EngineUnavailable when it does not."""
+    told = api.stats(identity, stream=False, one_shot=True).get("memory_stats") or {}
+    if "usage" not in told:
+        raise EngineUnavailable("The engine does not tell how much memory the container uses.")
+    rows = told.get("stats") or {}
+    cache = int(rows.get("total_inactive_file", rows.get("inactive_file", 0)))
+    return _memory(int(told["usage"]), cache, int(told.get("max_usage", told["usage"])))

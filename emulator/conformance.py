@@ -1,0 +1,54 @@
+"""What every engine must do, as one function that any of them is put through.
+
+Owns: `check_engine()`. Must not know: which engine it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from emulator.engines import Capability, ContainerSpec, Engine, StartRefused
+
+
+async def check_engine(
+    engine: Engine, good: ContainerSpec, broken: ContainerSpec, wait: Callable[[], Awaitable[None]]
+) -> None:
+    """What every engine must do; raises AssertionError naming the clause that does not hold.
+
+    `good` starts and keeps running, `broken` names an image whose start command is not there.
+    `wait` lets a moment pass (a real one on a real engine). Nothing is left running.
+    """
+    assert await engine.unavailable() is None, "a usable engine says so"
+    container = await engine.start(good)
+    try:
+        assert container.base_url, "a started container has an address"
+        await wait()
+        assert await container.exit_code() is None, "a running container has no exit code"
+        assert isinstance(await container.logs(), str), "logs are text"
+        lines = await container.log_lines()
+        assert lines == sorted(lines, key=lambda line: line.nanoseconds), "lines come in order"
+        if lines:
+            assert await container.log_lines(lines[-1].nanoseconds) == [], "a line is told once"
+        if Capability.MEMORY in engine.capabilities:
+            memory = await container.memory()
+            assert 0 < memory.used_bytes <= memory.peak_bytes, "it holds memory, at most its peak"
+        if Capability.FREEZE in engine.capabilities:
+            for _ in range(2):
+                await container.freeze()
+            assert await container.exit_code() is None, "a frozen container lives"
+            for _ in range(2):
+                await container.thaw()
+            await container.freeze()
+    finally:
+        first = await container.stop(0)
+    assert await container.stop(0) == first, "stopping twice is stopping once"
+    assert await container.exit_code() is not None, "a stopped container has an exit code"
+    assert isinstance(await container.logs(), str), "logs outlive the container"
+    try:
+        accepted = await engine.start(broken)
+    except StartRefused as refused:
+        words = str(refused)
+    else:
+        await accepted.stop(0)
+        raise AssertionError("a start that cannot work is refused")
+    assert words, "a refusal tells why"
