@@ -1,8 +1,8 @@
 """A live serverless endpoint: the policy, a clock and real instances on one event loop.
 
-Owns: carrying out what the policy orders, and telling it what happened. Must not know: how a
-request is scheduled (`policy`), how instances are kept (`endpoint_instances`), HTTP to callers
-(`wire`, `api`). Everything runs on one loop, so the policy needs no lock.
+Owns: carrying out what the policy orders, telling it what happened, and the endpoint's status. Must
+not know: how a request is scheduled (`policy`), how instances are kept (`endpoint_instances`), HTTP
+to callers (`wire`, `api`). Everything runs on one loop, so the policy needs no lock.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ import asyncio
 import logging
 
 from emulator.clock import Clock
-from emulator.endpoint_instances import Instances, Slot, StartFailure, log_failure
-from emulator.endpoint_requests import Request, Requests
-from emulator.endpoint_state import EndpointStatus, Journal, failure_reason
-from emulator.engines import ContainerSpec, Engine
-from emulator.http import Http, Outcome, Reply
-from emulator.instance import StartReport, invocation
+from emulator.endpoint_exchange import Exchanges
+from emulator.endpoint_instances import Instances
+from emulator.endpoint_logs import LogBook
+from emulator.endpoint_requests import Requests
+from emulator.endpoint_slots import StartFailure
+from emulator.endpoint_state import LIVING, SERVING, EndpointStatus, Journal, failure_reason
+from emulator.endpoint_timer import Alarm
+from emulator.endpoint_update import Updates, must_serve
+from emulator.engines import Capability, ContainerSpec, Engine, EngineUnavailable
+from emulator.http import Http, Reply
+from emulator.instance import StartReport
 from emulator.limits import Limits
 from emulator.model_errors import ModelError
 from emulator.policy import Policy
@@ -29,7 +34,6 @@ from emulator.policy_events import (
     InstanceGone,
     InstanceReady,
     InvokeArrived,
-    InvokeFinished,
     PolicyConfig,
     StartInstance,
     StopInstance,
@@ -38,7 +42,7 @@ from emulator.policy_events import (
     Tick,
     UpdateFailed,
 )
-from emulator.runtime_errors import InternalFailure, RuntimeFailure, Throttled, ValidationError
+from emulator.runtime_errors import RuntimeFailure, Throttled, ValidationError
 from emulator.wire import Invoke, WireLimits
 
 log = logging.getLogger("byoc.endpoint")
@@ -48,13 +52,11 @@ AT_ONCE = frozenset(
 )
 """Reasons to kill without the grace of SIGTERM: nothing is left that could end in order."""
 
-RETRY_SECONDS = 1.0
-
-LIVING = (EndpointStatus.CREATING, EndpointStatus.IN_SERVICE)
-
 
 class Endpoint:
-    """One endpoint. `create()`, then `invoke()` as often as wanted, then `close()`."""
+    """One endpoint. `create()`, then `invoke()` as often as wanted, then `close()`. With `freeze`
+    instances stand still between requests.
+    """
 
     def __init__(
         self,
@@ -66,31 +68,46 @@ class Endpoint:
         http: Http,
         clock: Clock,
         limits: Limits,
+        freeze: bool = False,
     ) -> None:
         self.name = name
-        self.spec = spec
         self.limits = limits
         self.wire_limits = WireLimits.of("serverless", limits)
         self.status = EndpointStatus.CREATING
         self.failure_reason = ""
         self.policy = Policy(config)
         self.journal = Journal()
-        self._clock = clock
+        self.logs = LogBook()
+        self._engine, self._clock, self._freeze = engine, clock, freeze
         self._instances = Instances(
-            spec, engine=engine, http=http, clock=clock, limits=limits, told=self
+            spec,
+            engine=engine,
+            http=http,
+            clock=clock,
+            limits=limits,
+            told=self,
+            changed=self.journal.changed,
+            logs=self.logs,
+            freeze=freeze,
         )
         self._requests = Requests(self.wire_limits)
-        self._undelivered: set[int] = set()
+        self._exchanges = Exchanges(self._instances, self._requests, clock, self._on)
+        self._updates = Updates(self.policy, self._instances, on=self._on, became=self._became)
+        self._alarm = Alarm(clock, lambda: self._on(Tick()))
         self._failures: dict[int, StartFailure] = {}
         self._first: set[int] = set()  # instances without which the endpoint is not InService
-        self._serving: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.Task[None] | None = None
-        self._timer_due = 0.0
         self._created = asyncio.Event()
         self._trouble: Exception | None = None
+        self._lost = ""  # why the last instance went
+        self._complained = ""  # of the last start that failed, until one succeeds
         self._closing: asyncio.Task[None] | None = None
 
     # -- what users call -----------------------------------------------------------------------
+
+    @property
+    def spec(self) -> ContainerSpec:
+        """That of the version which serves."""
+        return self._instances.specs[self.policy.version]
 
     async def create(self) -> None:
         """Starts the first instances and waits for them: one, or the provisioned ones. Afterwards
@@ -100,6 +117,7 @@ class Endpoint:
         Raises EngineUnavailable or ImageNotFound when the container is not to blame.
         """
         try:
+            self._check()
             actions = self.policy.begin(self._clock.now())
             self._first = {a.instance for a in actions if isinstance(a, StartInstance)}
             self._perform(actions)
@@ -107,17 +125,24 @@ class Endpoint:
         except BaseException:
             await self.close()
             raise
-        if self.status is not EndpointStatus.IN_SERVICE:
+        if self.status not in SERVING:
             await self.close()
         if self._trouble is not None:
             raise self._trouble
+
+    def _check(self) -> None:
+        if self._freeze and Capability.FREEZE not in self._engine.capabilities:
+            raise EngineUnavailable(
+                f"the engine {self._engine.name!r} cannot freeze containers; leave freeze out, or"
+                " take an engine that can"
+            )
 
     async def invoke(self, invoke: Invoke) -> Reply:
         """A success of the container. Raises RuntimeFailure for everything else, as AWS answers.
 
         A caller that is cancelled gets no answer; its request goes on, as it does on AWS.
         """
-        if self.status is not EndpointStatus.IN_SERVICE:
+        if self.status not in SERVING:
             raise ValidationError.endpoint_not_found()
         told = self.journal.begin(self._clock.now())
         request = self._requests.begin(invoke, told)
@@ -129,6 +154,23 @@ class Endpoint:
             raise
         finally:
             self.journal.end(told, self._clock.now())
+
+    async def update(self, spec: ContainerSpec, config: PolicyConfig) -> None:
+        """A new version takes over once an instance of it is ready; the old one serves until then
+        and drains (contract 4.57). When none gets ready the old version stays, and
+        `failure_reason` tells why. Returns when the endpoint is InService again, or closed. Who
+        gives up waiting does not end the update.
+
+        Raises Usage when it makes no sense now, EngineUnavailable or ImageNotFound when the
+        container is not to blame for the failure.
+        """
+        must_serve(self.name, self.status)
+        await self._updates.run(spec, config)
+
+    def update_config(self, config: PolicyConfig) -> None:
+        """Other numbers for the version that serves, at once. Raises Usage."""
+        must_serve(self.name, self.status)
+        self._updates.numbers(config)
 
     async def close(self) -> None:
         """Answers what is in flight, and stops every instance with the platform's grace. May be
@@ -143,14 +185,18 @@ class Endpoint:
         if self.status in LIVING:
             self.status = EndpointStatus.DELETING
         self._created.set()
-        tasks = [task for task in (self._timer, *self._serving) if task is not None]
-        for task in tasks:
-            task.cancel()
+        for exchange in self._exchanges.tasks:
+            exchange.cancel()
+        ends = (self._alarm.cancel(), self._updates.close(), *self._exchanges.tasks)
+        tasks = [task for task in ends if task is not None]
         for number in self._requests:
             self._requests.answer(number, ModelError.no_response())
         if tasks:
             await asyncio.wait(tasks)
         await self._instances.close()
+
+    def _became(self, status: EndpointStatus, reason: str) -> None:
+        self.status, self.failure_reason = status, reason
 
     # -- the policy's two sides ----------------------------------------------------------------
 
@@ -162,132 +208,73 @@ class Endpoint:
         for action in actions:
             match action:
                 case StartInstance():
-                    self._instances.start(action.instance)
+                    self._instances.start(
+                        action.instance,
+                        version=action.version,
+                        provisioned=action.provisioned,
+                        request=action.request,
+                    )
                 case Dispatch():
-                    self._dispatch(action)
+                    self._exchanges.dispatch(action)
                 case StopInstance():
-                    at_once = action.why in AT_ONCE
-                    self._instances.stop(action.instance, at_once=at_once)
+                    self._stop(action)
                 case Throttle():
                     self._requests.answer(action.request, Throttled())
-                case FailRequest() if action.request not in self._undelivered:
+                case FailRequest() if action.request not in self._exchanges.undelivered:
                     start = self._failures.get(action.instance)
-                    self._requests.give_up(action.request, action.instance, action.why, start)
-                case FailRequest() | UpdateFailed():
-                    pass  # what was not delivered comes again; updates need the control plane
-        self._set_timer()
-
-    def _set_timer(self) -> None:
-        """One timer at most, and none too late. One that rings too early costs a look, which is
-        less than a new timer for each request. While Creating the instance's own window counts.
-        """
+                    self._requests.give_up(action, start, self._clock.now())
+                case UpdateFailed():
+                    start = next(iter(self._failures.values()), None)
+                    self._updates.failed(action.why, self._lost, start)
+                case FailRequest():
+                    pass  # it was not delivered, and comes again
         due = self.policy.next_deadline()
-        if due is None or self.status is not EndpointStatus.IN_SERVICE:
-            return
-        if self._timer is None or due < self._timer_due:
-            self._arm(due)
+        # While Creating the instance's own window counts.
+        if due is not None and self.status in SERVING:
+            self._alarm.by(due)
 
-    def _arm(self, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = due
-        self._timer = asyncio.create_task(self._ring(due))
-
-    async def _ring(self, due: float) -> None:
-        await self._clock.sleep(max(0.0, due - self._clock.now()))
-        self._timer = None
-        try:
-            self._on(Tick())
-        except Exception:
-            log.exception("the policy failed at its deadline; it is asked again")
-            self._arm(self._clock.now() + RETRY_SECONDS)
+    def _stop(self, order: StopInstance) -> None:
+        words = order.why.value
+        said = self._instances.said(order.instance)
+        if failure := self._failures.get(order.instance):
+            words = failure.words
+        elif order.why is StopWhy.SETUP_TIMEOUT and said:
+            words = f"{words}; /ping said last: {said}"
+        if order.why is not StopWhy.CALLED_OFF:
+            self._lost = words
+        self._instances.stop(order.instance, why=words, at_once=order.why in AT_ONCE)
 
     # -- what instances do by themselves -------------------------------------------------------
 
     def instance_ready(self, number: int, report: StartReport) -> None:
         self._on(InstanceReady(instance=number))
+        self._updates.instance_ready()
         if self._instances.ready(number) is None:  # too late: the policy has stopped it
             if self.status is EndpointStatus.CREATING:
                 late = StartFailure(words=f"{report.describe()}: too late", report=report)
                 self.instance_failed(number, late)
             return
+        self._complained = ""
         self._first.discard(number)
         if self.status is EndpointStatus.CREATING and not self._first:
             self.status = EndpointStatus.IN_SERVICE
             self._created.set()
-            self._set_timer()
+            self._perform([])  # sets the alarm
 
     def instance_failed(self, number: int, failure: StartFailure) -> None:
         if self.status is EndpointStatus.CREATING:
             self.status = EndpointStatus.FAILED
             self._trouble = failure.error
-            self.failure_reason = failure_reason(failure.words, failure.report)
+            self.failure_reason = failure_reason(failure.words, ran=failure.report is not None)
             self._created.set()
             return
-        log.warning("instance %s did not start: %s", number, failure.words)
+        # While an engine is away every request meets the same: it is told once.
+        level = logging.DEBUG if failure.words == self._complained else logging.WARNING
+        log.log(level, "instance %s did not start: %s", number, failure.words)
+        self._complained = failure.words
         self._failures[number] = failure
         self._on(InstanceFailed(instance=number, reason=failure.words))
         del self._failures[number]
 
     def instance_gone(self, number: int) -> None:
         self._on(InstanceGone(instance=number))
-
-    # -- one exchange --------------------------------------------------------------------------
-
-    def _dispatch(self, order: Dispatch) -> None:
-        slot, request = self._instances.ready(order.instance), self._requests[order.request]
-        assert slot is not None, "the policy dispatches to instances that were ready"
-        slot.busy = True
-        told = request.told
-        told.cold, told.provisioned, told.instance = order.cold, order.provisioned, order.instance
-        if order.cold:
-            told.setup_seconds = self._clock.now() - told.arrived
-        task = asyncio.create_task(self._serve(order, slot, request))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-        task.add_done_callback(log_failure)
-
-    async def _serve(self, order: Dispatch, slot: Slot, request: Request) -> None:
-        try:
-            await self._exchange(order, slot, request)
-        except Exception:
-            log.exception("byoc failed on request %s", order.request)
-            words = "byoc failed, not the model; its log has the traceback."
-            self._requests.answer(order.request, InternalFailure(words))
-            self._on(InstanceGone(instance=order.instance))
-
-    async def _exchange(self, order: Dispatch, slot: Slot, request: Request) -> None:
-        invoke, instance = request.invoke, slot.instance
-        assert instance is not None
-        sent = invocation(invoke.body, None, invoke.container_headers())
-        left = order.deadline - self._clock.now()
-        reply = await instance.send(sent, max(0.001, left))
-        request.told.model_seconds = reply.seconds
-        if reply.outcome is Outcome.TIMEOUT:
-            return  # it is the policy's deadline, too: the timer rings and fails the request
-        answer: Reply | RuntimeFailure = reply
-        if reply.outcome is not Outcome.ANSWERED:
-            request.told.detail, answer = str(reply), ModelError.no_response()
-            if await self._broke(order, slot, reply):
-                return
-        slot.busy = False
-        self._on(InvokeFinished(instance=order.instance, request=order.request))
-        self._requests.answer(order.request, answer)
-        self._instances.watch()
-
-    async def _broke(self, order: Dispatch, slot: Slot, reply: Reply) -> bool:
-        """Whether a broken exchange was the instance's end, which then is told and answered."""
-        number = order.request
-        fate = await self._instances.fate(slot)
-        if fate.out_of_memory:
-            self._requests.answer(number, ModelError.out_of_memory())
-        if not fate.died:
-            return False
-        # An instance that died unnoticed while it was idle has not seen the request.
-        if reply.outcome is Outcome.REFUSED and not order.cold and number in self._requests:
-            self._undelivered.add(number)
-        self._on(InstanceGone(instance=order.instance))
-        if number in self._undelivered:
-            self._undelivered.remove(number)
-            self._on(InvokeArrived(request=number))
-        return True

@@ -1,22 +1,28 @@
 """The instances of one endpoint: started, watched, stopped, and none of them left.
 
-Owns: what runs for each number that the policy gave. Must not know: the policy, requests, the wire.
-What happens by itself (ready, failed, died) is told to a `Told`; what is ordered is done without
-an answer. No order raises and none is lost, whatever the engine does.
+Owns: what runs for each number that was given, and what is told of it. Must not know: the policy,
+requests other than by their number, the wire. What happens by itself (ready, failed, died) is told
+to a `Told`; what is ordered is done without an answer. No order raises and none is lost, whatever
+the engine does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from functools import partial
 
 from emulator.clock import Clock
+from emulator.endpoint_freeze import Freezer
+from emulator.endpoint_logs import LogBook
+from emulator.endpoint_memory import MemoryMeter
+from emulator.endpoint_removals import Removals
+from emulator.endpoint_slots import Fate, Slot, StartFailure, Told, log_failure
+from emulator.endpoint_state import InstanceChange, InstanceState
 from emulator.engines import ContainerSpec, Engine, EngineUnavailable, ImageNotFound, StartRefused
 from emulator.http import Http
-from emulator.instance import PING, Instance, StartReport
+from emulator.instance import PING, Instance, PingAnswer
 from emulator.limits import Limits
 
 log = logging.getLogger("byoc.endpoint")
@@ -35,48 +41,8 @@ SETTLE_INTERVAL_SECONDS = 0.05
 before the engine knows of its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartFailure:
-    """Why a start came to nothing. `error` is set when the container is not to blame."""
-
-    words: str
-    report: StartReport | None = None
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What became of an instance whose exchange broke."""
-
-    died: bool
-    out_of_memory: bool
-
-
-class Told(Protocol):
-    """Who hears what instances do by themselves."""
-
-    def instance_ready(self, number: int, report: StartReport) -> None: ...
-
-    def instance_failed(self, number: int, failure: StartFailure) -> None: ...
-
-    def instance_gone(self, number: int) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """One number's container, from the order to start to the order to stop."""
-
-    number: int
-    start: asyncio.Task[None] | None = None
-    instance: Instance | None = None
-    ready: bool = False
-    busy: bool = False
-    kills: int = 0  # for memory, known already
-    watched: int = 0  # the round in which it was asked last
-
-
 class Instances:
-    """See the module. Everything runs on one loop."""
+    """See the module. Everything runs on one loop. `specs` has that of every version."""
 
     def __init__(
         self,
@@ -87,13 +53,18 @@ class Instances:
         clock: Clock,
         limits: Limits,
         told: Told,
+        changed: Callable[[InstanceChange], None],
+        logs: LogBook,
+        freeze: bool = False,
     ) -> None:
-        self.spec, self.limits = spec, limits
+        self.specs = {1: spec}
+        self.limits = limits
+        self.meter = MemoryMeter(engine, clock)
+        self.freezer = Freezer(on=freeze, frozen=self._frozen)
         self._engine, self._http, self._clock, self._told = engine, http, clock, told
+        self._changed, self._logs = changed, logs
         self._slots: dict[int, Slot] = {}
-        self._remains: list[Instance] = []
-        """Containers that the engine did not remove when it was told to."""
-        self._stops: set[asyncio.Task[None]] = set()
+        self._removals = Removals(logs, left_over=self.watch)
         self._watcher: asyncio.Task[None] | None = None
         self._round = 0
         self._closed = False
@@ -103,17 +74,52 @@ class Instances:
         slot = self._slots.get(number)
         return slot if slot is not None and slot.ready else None
 
+    def known(self, slot: Slot) -> bool:
+        """Whether it was not told to stop."""
+        return self._slots.get(slot.number) is slot
+
+    def said(self, number: int) -> str:
+        """What /ping answered last while that instance started; empty when it answered nothing."""
+        slot = self._slots.get(number)
+        return slot.said if slot is not None else ""
+
     # -- orders --------------------------------------------------------------------------------
 
-    def start(self, number: int) -> None:
-        slot = self._slots[number] = Slot(number)
+    def start(
+        self,
+        number: int,
+        *,
+        version: int = 1,
+        provisioned: bool = False,
+        request: int | None = None,
+    ) -> None:
+        slot = Slot(number, version=version, provisioned=provisioned, request=request)
+        self._slots[number] = slot
+        self._tell(slot, InstanceState.STARTING, request=request)
         slot.start = asyncio.create_task(self._start(slot))
         slot.start.add_done_callback(log_failure)
 
-    def stop(self, number: int, *, at_once: bool) -> None:
+    def took(self, slot: Slot, request: int) -> None:
+        """It works on that request from now on."""
+        slot.busy += 1
+        self._tell(slot, InstanceState.BUSY, request=request)
+        self.meter.began(slot)
+
+    def rested(self, slot: Slot) -> None:
+        """One of its requests is over. Nothing happens when it was told to stop meanwhile."""
+        slot.busy -= 1
+        if self.known(slot) and not slot.busy:
+            self._rest(slot)
+
+    def stop(self, number: int, *, why: str, at_once: bool) -> None:
         slot = self._slots.pop(number, None)
         if slot is not None:
-            self._stopping(self._stop(slot, at_once=at_once))
+            self._tell(slot, InstanceState.GONE, why=why)
+            self._removals.stop(slot, at_once=at_once)
+
+    async def cleared(self, version: int) -> None:
+        """Returns when what was told to stop of that version has stopped."""
+        await self._removals.cleared(version)
 
     async def close(self) -> None:
         """Stops everything, waits for it, and tries once more what could not be removed."""
@@ -122,25 +128,21 @@ class Instances:
             self._watcher.cancel()
             await asyncio.wait({self._watcher})
         for slot in list(self._slots.values()):
-            self.stop(slot.number, at_once=not slot.ready)
-        while self._stops:
-            # wait, not gather: who gives up waiting must not take the stops along.
-            await asyncio.wait(self._stops)
-        left, self._remains = self._remains, []
-        for instance in left:
-            await self._remove(instance, at_once=True, again=True)
-        if self._remains:
-            names = ", ".join(instance.container.id[:12] for instance in self._remains)
-            log.error("containers are left: %s. `byoc clean` removes them later.", names)
+            self.stop(slot.number, why="the endpoint is closed", at_once=not slot.ready)
+        await self._removals.close()
 
     # -- one start -----------------------------------------------------------------------------
 
     async def _start(self, slot: Slot) -> None:
+        spec = self.specs[slot.version]
         try:
             slot.instance = await Instance.start(
-                self._engine, self.spec, clock=self._clock, http=self._http, limits=self.limits
+                self._engine, spec, clock=self._clock, http=self._http, limits=self.limits
             )
-            report = await slot.instance.wait_ready()
+            self._logs.began(slot.number, slot.instance.container)
+            if self.known(slot):
+                self._tell(slot, InstanceState.STARTING, request=slot.request)
+            report = await slot.instance.wait_ready(seen=partial(self._pinged, slot))
         except StartRefused as error:
             self._failed(slot, StartFailure(words=str(error)))
         except (EngineUnavailable, ImageNotFound) as error:
@@ -151,43 +153,48 @@ class Instances:
         else:
             if not report.ready:
                 self._failed(slot, StartFailure(words=report.describe(), report=report))
-            elif self._slots.get(slot.number) is slot:
+            elif self.known(slot):
                 slot.ready = True
                 self._told.instance_ready(slot.number, report)
-                self.watch()
+                if self.known(slot) and not slot.busy:
+                    self._rest(slot)
+
+    def _pinged(self, slot: Slot, answer: PingAnswer) -> None:
+        if answer.reply.status == 200 or not self.known(slot):
+            return
+        slot.said = str(answer.reply)
+        self._tell(slot, InstanceState.STARTING, request=slot.request, why=slot.said)
 
     def _failed(self, slot: Slot, failure: StartFailure) -> None:
-        if self._slots.get(slot.number) is slot:  # else it was told to stop meanwhile
+        if self.known(slot):
             self._told.instance_failed(slot.number, failure)
 
-    # -- the end -------------------------------------------------------------------------------
+    # -- what is told --------------------------------------------------------------------------
 
-    def _stopping(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._stops.add(task)
-        task.add_done_callback(self._stops.discard)
-        task.add_done_callback(log_failure)
+    def _tell(
+        self, slot: Slot, state: InstanceState, *, request: int | None = None, why: str = ""
+    ) -> None:
+        self._changed(
+            InstanceChange(
+                at=self._clock.now(),
+                instance=slot.number,
+                state=state,
+                version=slot.version,
+                provisioned=slot.provisioned,
+                request=request,
+                why=why,
+                container=slot.container_id,
+            )
+        )
 
-    async def _stop(self, slot: Slot, *, at_once: bool) -> None:
-        if slot.start is not None and not slot.start.done():
-            slot.start.cancel()  # the engine removes what it was creating
-            await asyncio.wait({slot.start})
-        if slot.instance is not None:
-            await self._remove(slot.instance, at_once=at_once)
-
-    async def _remove(self, instance: Instance, *, at_once: bool, again: bool = False) -> None:
-        try:
-            await instance.stop(0 if at_once else None)
-        except EngineUnavailable as error:
-            level = logging.DEBUG if again else logging.WARNING
-            name = instance.container.id[:12]
-            log.log(level, "container %s could not be removed yet: %s", name, error)
-        except Exception:
-            log.exception("byoc failed to remove container %s", instance.container.id[:12])
-        else:
-            return
-        self._remains.append(instance)
+    def _rest(self, slot: Slot) -> None:
+        self._tell(slot, InstanceState.IDLE)
+        self.freezer.rested(slot)
         self.watch()
+
+    def _frozen(self, slot: Slot) -> None:
+        if self.known(slot) and not slot.busy:
+            self._tell(slot, InstanceState.FROZEN)
 
     # -- what happens by itself ----------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class Instances:
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
-        while self._remains or self._unused():
+        while self._removals.remains or self._unused():
             await self._clock.sleep(WATCH_SECONDS)
             try:
                 await self._look()
@@ -212,14 +219,12 @@ class Instances:
 
     async def _look(self) -> None:
         self._round += 1
-        left, self._remains = self._remains, []
-        for instance in left:
-            self._stopping(self._remove(instance, at_once=True, again=True))
+        self._removals.again()
         for slot in sorted(self._unused(), key=lambda one: one.watched)[:WATCHED_AT_ONCE]:
             slot.watched = self._round
             assert slot.instance is not None
             code = await slot.instance.container.exit_code()
-            if code is not None and self._slots.get(slot.number) is slot and not slot.busy:
+            if code is not None and self.known(slot) and not slot.busy:
                 log.warning("instance %s exited with code %s while idle", slot.number, code)
                 self._told.instance_gone(slot.number)
 
@@ -238,9 +243,3 @@ class Instances:
             # An engine that is gone took its containers along, as far as can be seen.
             return Fate(died=True, out_of_memory=False)
         return Fate(died=died, out_of_memory=slot.kills > before)
-
-
-def log_failure(task: asyncio.Task[None]) -> None:
-    """Nobody waits for these tasks; what goes wrong in one must be seen all the same."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("byoc failed in %s", task.get_coro(), exc_info=error)

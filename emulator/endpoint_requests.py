@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emulator.endpoint_instances import StartFailure
+from emulator.endpoint_slots import StartFailure
 from emulator.endpoint_state import Invocation
 from emulator.http import Reply
 from emulator.model_errors import ModelError
-from emulator.policy_events import FailWhy
+from emulator.policy_events import FailRequest, FailWhy
 from emulator.runtime_errors import InternalFailure, ModelNotReady, RuntimeFailure
 from emulator.wire import Invoke, WireLimits
 from emulator.wire_answers import failure_of
@@ -27,6 +27,13 @@ class Request:
     invoke: Invoke
     told: Invocation
     future: asyncio.Future[Reply]
+    sent: float | None = None  # to the container
+
+    def undelivered(self) -> None:
+        """No container has seen it; what is known of the try counts no longer."""
+        self.sent = None
+        if not self.told.answered:
+            self.told.model_seconds, self.told.detail = 0.0, ""
 
 
 class Requests:
@@ -38,6 +45,7 @@ class Requests:
 
     def begin(self, invoke: Invoke, told: Invocation) -> Request:
         request = Request(invoke, told, asyncio.get_running_loop().create_future())
+        told.sent_bytes = len(invoke.body)
         self._open[told.request] = request
         return request
 
@@ -60,17 +68,29 @@ class Requests:
             return
         failed = failure_of(answer, self._limits) if isinstance(answer, Reply) else answer
         if failed is not None:
+            if isinstance(answer, Reply) and answer.ok and not request.told.answered:
+                request.told.detail = too_large(answer)
             request.future.set_exception(failed)
         else:
             assert isinstance(answer, Reply)
             request.future.set_result(answer)
 
-    def give_up(self, number: int, instance: int, why: FailWhy, start: StartFailure | None) -> None:
+    def give_up(self, order: FailRequest, start: StartFailure | None, now: float) -> None:
         """The platform's answer. `start` tells what is known of a start that came to nothing."""
-        request = self._open.get(number)
-        if request is not None and start is not None:
-            request.told.instance, request.told.detail = instance, start.words
-        self.answer(number, failure(why, start))
+        request = self._open.get(order.request)
+        if request is not None and not request.told.answered:
+            if start is not None:
+                request.told.instance, request.told.detail = order.instance, start.words
+            elif order.why is not FailWhy.INSTANCE_DIED:
+                request.told.detail = order.why.value
+            if request.sent is not None:
+                request.told.model_seconds = now - request.sent
+        self.answer(order.request, failure(order.why, start))
+
+
+def too_large(answer: Reply) -> str:
+    """What was wrong with a 2xx that is no success."""
+    return f"the answer has {answer.body_bytes} bytes, more than pass"
 
 
 def failure(why: FailWhy, start: StartFailure | None) -> RuntimeFailure:

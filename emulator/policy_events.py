@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from emulator.errors import Usage
-from emulator.limits import Limits
-
-IDLE_SECONDS = 640.0
-"""How long an idle instance is kept. AWS publishes no figure (contract 4.25); on Lambda the
-longest idle time that survived was 636 to 654 s, and with this value a replay has 464 cold starts
-where 440 were real (github.com/pacslab/serverless-performance-modeling). Inferred for SageMaker."""
+from emulator.limits import IDLE_SECONDS, Limits
 
 RESTART_SECONDS = 1.0
 RESTART_SECONDS_AT_MOST = 60.0
