@@ -6,6 +6,8 @@ ratio run interleaved in one process on one machine, so that its noise hits both
     start to first inference   byoc's Instance against docker-SDK run + poll + POST (goal 1.15)
     crash to its report        from the container's end to byoc's report of it (goal 1 s)
     the whole check run        `pytest contract_tests` on the reference image (goal 15 s)
+
+What a call through an endpoint costs is measured by `python -m benchmarks.endpoint`.
 """
 
 from __future__ import annotations

@@ -19,10 +19,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import strategies as st
 
-from emulator.api.runtime import RuntimeServer, refuse_web_pages
+from emulator.api.server import RuntimeServer
 from emulator.http import Outcome, Reply, Request
 from emulator.limits import MIB
 from emulator.model_errors import ModelError
@@ -381,45 +379,6 @@ def test_a_body_that_breaks_off_reaches_nobody_and_is_no_failure_of_ours(
     served.invoke()
     assert [invoke.body for invoke in served.endpoint.came] == [b"1,2"]
     assert caplog.text == ""
-
-
-# Who may ask
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Host": "evil.example:4566"},
-        {"Host": "127.0.0.1.evil.example"},
-        {"Host": "10.0.0.7"},
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-        {"Origin": "http://[::1"},
-    ],
-    ids=str,
-)
-def test_a_web_page_cannot_drive_it(served: Served, headers: dict[str, str]) -> None:
-    status, got, _ = served.plain("POST", "/endpoints/iris/invocations", b"x", headers)
-    assert (status, got["x-amzn-errortype"]) == (501, "NotEmulated")
-    assert served.endpoint.came == []
-
-
-@pytest.mark.parametrize(
-    "host", ["localhost:1", "127.0.0.1", "[::1]:8", "byoc.localhost", "127.1.2.3:9"]
-)
-def test_every_name_of_the_loopback_is_good(host: str) -> None:
-    refuse_web_pages({"Host": host})
-    refuse_web_pages({"Host": host, "Origin": f"http://{host}"})
-
-
-@given(st.text(), st.none() | st.text())
-def test_the_question_who_asks_has_an_answer_for_any_header(host: str, origin: str | None) -> None:
-    headers = {"Host": host} if origin is None else {"Host": host, "Origin": origin}
-    try:
-        refuse_web_pages(headers)
-    except NotEmulated:
-        return
-    assert "localhost" in host or any(sign.isdigit() for sign in host)
 
 
 # The port

@@ -1,45 +1,43 @@
 """SageMaker Runtime over HTTP: what `boto3.client("sagemaker-runtime")` talks to.
 
-Owns: the web server, who may talk to it, and the way of one request through it. Must not know: the
-wire's form (`emulator.wire`), scheduling, containers. Listens on the loopback only; any credentials
-are taken.
+Owns: the way of one request through it, from the first line to the last byte of the answer. Must
+not know: the wire's form (`emulator.wire`), who may ask (`guard`), servers, scheduling, containers.
+Any credentials are taken.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import ipaddress
 import logging
 import uuid
-from collections.abc import Mapping
-from typing import Protocol
-from urllib.parse import urlsplit
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Protocol, runtime_checkable
 
-from aiohttp import web
-
+from emulator import eventstream
+from emulator.api.asgi import CallerGone, Receive, Scope, Send, answer, answer_unread, head, header
 from emulator.http import Reply
 from emulator.runtime_errors import (
     InternalFailure,
+    InternalStreamFailure,
     NotEmulated,
     Place,
     RuntimeFailure,
     ValidationError,
 )
-from emulator.wire import Invoke, Target, WireLimits, check_length, parse_invoke, parse_target
-from emulator.wire_answers import Response, render_failure, render_success
+from emulator.wire import Invoke, WireLimits, check_length, parse_invoke, parse_target
+from emulator.wire_answers import render_failure, render_stream, render_success
+from emulator.wire_members import Operation
 
-HOST = "127.0.0.1"
 VARIANT = "AllTraffic"
 ACCOUNT, REGION = "000000000000", "us-east-1"
-
-CLOSE_SECONDS = 2.0
-"""How long closing waits for answers to be sent. Their requests have been answered before."""
 
 log = logging.getLogger("byoc.runtime")
 
 
 class Invokable(Protocol):
-    """What the server needs of an endpoint; `emulator.endpoint.Endpoint` is one."""
+    """What is needed of an endpoint; `emulator.endpoint.Endpoint` is one."""
 
     @property
     def wire_limits(self) -> WireLimits: ...
@@ -48,129 +46,158 @@ class Invokable(Protocol):
         """Raises RuntimeFailure for everything but a success."""
 
 
-class RuntimeServer:
-    """Serves the endpoints of a mapping, which may change while it runs."""
+class Stream(Protocol):
+    """A container's answer while it comes; names of headers in lower case."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def parts(self) -> AsyncIterator[bytes]:
+        """Raises ModelStreamError or InternalStreamFailure when it cannot go on."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """An endpoint that can answer piece by piece."""
+
+    async def invoke_stream(self, invoke: Invoke) -> Stream:
+        """Raises RuntimeFailure when there is no first piece."""
+
+
+class Runtime:
+    """An ASGI application over the endpoints of a mapping, which may change while it runs."""
 
     def __init__(
         self, endpoints: Mapping[str, Invokable], *, region: str = REGION, account: str = ACCOUNT
     ) -> None:
-        self.url = ""
         self._endpoints = endpoints
         self._region, self._account = region, account
-        self._runner: web.ServerRunner | None = None
 
-    async def start(self, port: int = 0) -> str:
-        """Listens, and returns the URL for AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME. Raises OSError when
-        the port is taken.
-        """
-        # Without a router: paths are the wire's business, and a router refuses some by itself.
-        server = web.Server(
-            self._handle,
-            access_log=None,
-            auto_decompress=False,  # a body reaches the container as it came
-        )
-        runner = web.ServerRunner(server, shutdown_timeout=CLOSE_SECONDS)
-        try:
-            await runner.setup()
-            await web.TCPSite(runner, HOST, port).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        self.url = f"http://{HOST}:{runner.addresses[0][1]}"
-        return self.url
-
-    async def close(self) -> None:
-        """May be called twice. Close the endpoints before: what is in flight is cut off."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers always, and once."""
         place = Place(
             endpoint="", request_id=str(uuid.uuid4()), region=self._region, account=self._account
         )
+        body = _Body(receive)
         try:
-            refuse_web_pages(request.headers)
-            target = parse_target(request.method, _path(request))
-            place = dataclasses.replace(place, endpoint=target.endpoint)
-            answer = await self._answer(request, target, place)
+            path = scope["raw_path"].decode("latin-1")
+            place = dataclasses.replace(
+                place, endpoint=parse_target(scope["method"], path).endpoint
+            )
+            endpoint = self._endpoint(place.endpoint)
+            invoke = await _parsed(scope, path, body, endpoint.wire_limits)
+            if invoke.operation is Operation.STREAM:
+                stream = await _streaming(endpoint).invoke_stream(invoke)
+                await _send_stream(stream, place, receive, send)
+                return
+            response = render_success(await endpoint.invoke(invoke), VARIANT, place.request_id)
+        except CallerGone:
+            return
         except RuntimeFailure as failure:
-            answer = render_failure(failure, place)
-        except web.HTTPException:
-            raise
+            response = render_failure(failure, place)
         except Exception:
-            log.exception("byoc failed on %s %s", request.method, request.rel_url)
+            log.exception("byoc failed on %s %r", scope["method"], scope["path"])
             ours = InternalFailure("byoc failed, not the model; its log has the traceback.")
-            answer = render_failure(ours, place)
-        return web.Response(status=answer.status, headers=list(answer.headers), body=answer.body)
+            response = render_failure(ours, place)
+        if body.read:
+            await answer(send, response)
+        else:
+            await answer_unread(scope, receive, send, response)
 
-    async def _answer(self, request: web.BaseRequest, target: Target, place: Place) -> Response:
-        endpoint = self._endpoints.get(target.endpoint)
+    def _endpoint(self, name: str) -> Invokable:
+        endpoint = self._endpoints.get(name)
         if endpoint is None:
             raise ValidationError.endpoint_not_found()
-        invoke = parse_invoke(
-            request.method,
-            _path(request),
-            request.query_string,
-            [
-                (name.decode("latin-1"), value.decode("latin-1"))
-                for name, value in request.raw_headers
-            ],
-            await _body(request, endpoint.wire_limits),
-            limits=endpoint.wire_limits,
-        )
-        invoke.check_variant([VARIANT])
-        reply = await endpoint.invoke(invoke)
-        return render_success(reply, VARIANT, place.request_id)
+        return endpoint
 
 
-async def _body(request: web.BaseRequest, limits: WireLimits) -> bytes:
-    """Never more than one piece over the limit. The rest of a body that is too large is read and
-    dropped by aiohttp after the answer was sent, so that a client which sends first and reads then
-    finds the answer instead of a broken connection.
+async def _parsed(scope: Scope, path: str, body: _Body, limits: WireLimits) -> Invoke:
+    check_length(int(header(scope, b"content-length") or 0), limits)
+    invoke = parse_invoke(
+        scope["method"],
+        path,
+        scope["query_string"].decode("latin-1"),
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
+        await body.whole(limits),
+        limits=limits,
+    )
+    invoke.check_variant([VARIANT])
+    return invoke
+
+
+class _Body:
+    """Never more of it in memory than one piece over the limit."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.read = False
+
+    async def whole(self, limits: WireLimits) -> bytes:
+        """Raises CallerGone when it breaks off: such a request reaches nobody."""
+        pieces: list[bytes] = []
+        length = 0
+        while not self.read:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise CallerGone
+            pieces.append(piece := message.get("body", b""))
+            length += len(piece)
+            self.read = not message.get("more_body", False)
+            check_length(length, limits)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _streaming(endpoint: Invokable) -> Streaming:
+    if not isinstance(endpoint, Streaming):
+        what = f"{Operation.STREAM.value} on this endpoint"
+        raise NotEmulated(what, "it gives whole answers only.")
+    return endpoint
+
+
+async def _send_stream(stream: Stream, place: Place, receive: Receive, send: Send) -> None:
+    """Each piece as it comes, and the next one is asked for when this one was taken. When the
+    caller goes away the container's stream is closed.
     """
-    check_length(request.content_length or 0, limits)
-    body = bytearray()
+    response = render_stream(stream.headers, VARIANT, place.request_id)
+    me = asyncio.current_task()
+    assert me is not None
+    gone = asyncio.create_task(_disconnected(receive))
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            check_length(len(body), limits)
-    except (OSError, web.RequestPayloadError) as error:
-        # The caller went away, or cannot count; in the first case nobody reads this.
-        raise web.HTTPBadRequest(text=f"the request's body broke off: {error}\n") from error
-    return bytes(body)
-
-
-def refuse_web_pages(headers: Mapping[str, str]) -> None:
-    """A page in a browser on this machine must not drive containers: neither by a request to
-    another origin, which carries `Origin`, nor through a name of its own that resolves to the
-    loopback, which shows in `Host`.
-    """
-    origin, host = headers.get("Origin"), headers.get("Host", "")
-    if origin is not None and not _local(origin.rpartition("://")[2]):
-        raise NotEmulated(
-            f"requests from web pages (Origin: {origin})", "use an AWS SDK outside of a browser."
+        await send(
+            {"type": "http.response.start", "status": response.status, "headers": head(response)}
         )
-    if not _local(host):
-        raise NotEmulated(
-            f"requests to the host {host!r}", f"it answers for {HOST} and localhost only."
-        )
+        gone.add_done_callback(lambda task: None if task.cancelled() else me.cancel())
+        async with aclosing(_events(stream, place)) as events:
+            async for event in events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+        gone.cancel()
+        await send({"type": "http.response.body"})
+    except asyncio.CancelledError:
+        if not gone.done() or gone.cancelled():
+            raise
+        me.uncancel()
+    finally:
+        gone.cancel()
 
 
-def _local(netloc: str) -> bool:
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _events(stream: Stream, place: Place) -> AsyncGenerator[bytes, None]:
+    pieces = stream.parts
     try:
-        name = urlsplit(f"//{netloc}").hostname or ""
-    except ValueError:
-        return False
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _path(request: web.BaseRequest) -> str:
-    """As it came: percent-encoded, without the query."""
-    return request.raw_path.partition("?")[0]
+        async for piece in pieces:
+            for event in eventstream.parts(piece):
+                yield event
+    except RuntimeFailure as failure:
+        yield eventstream.failure(failure, place)
+    except Exception:
+        log.exception("byoc failed in the middle of a stream of %s", place.endpoint)
+        ours = InternalStreamFailure("byoc failed, not the model; its log has the traceback.")
+        yield eventstream.failure(ours, place)
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
