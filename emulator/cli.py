@@ -15,9 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator import __version__
+from emulator import __version__, serve_options
 from emulator.engines import EngineUnavailable
-from emulator.policy_events import IDLE_SECONDS
 
 USAGE, ENGINE = 4, 2
 
@@ -80,28 +79,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _serve_parser(commands: argparse._SubParsersAction[_Parser]) -> None:
-    serve = commands.add_parser(
-        "serve",
-        help="a local serverless endpoint that unmodified AWS clients invoke",
-        description=(
-            "Starts a SageMaker serverless endpoint of one image on 127.0.0.1 and prints what to"
-            " export, so that boto3 and the AWS CLI come here. Ctrl-C or SIGTERM ends it."
-        ),
-        epilog="example:\n  byoc serve myimage:latest --memory 2048 --max-concurrency 4\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    serve_options.add(
+        commands.add_parser(
+            "serve",
+            help="a local endpoint that unmodified AWS clients invoke",
+            description=serve_options.DESCRIPTION,
+            epilog=serve_options.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
     )
-    serve.add_argument("image", metavar="IMAGE", help="as the engine knows it")
-    serve.add_argument("--name", help="of the endpoint; default: the image's name")
-    serve.add_argument("--port", type=int, default=4566, help="default 4566; 0 takes a free one")
-    serve.add_argument("--memory", type=int, default=2048, help="MB; default 2048")
-    serve.add_argument("--max-concurrency", type=int, default=5, help="1 to 200; default 5")
-    serve.add_argument("--provisioned-concurrency", type=int, default=0, help="default 0")
-    serve.add_argument(
-        "--idle-seconds", type=float, default=IDLE_SECONDS, help="default %(default)g"
-    )
-    serve.add_argument("--model-data", type=Path, help="directory or model.tar.gz")
-    serve.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
-    serve.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

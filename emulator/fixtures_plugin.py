@@ -14,26 +14,47 @@ boto3:
         )
         assert answer["Body"].read().startswith(b"setosa")
 
-`serverless_endpoint` takes what `emulator.local.ServerlessEndpoint` takes. An endpoint lives to the
+`serverless_endpoint` takes what `emulator.ServerlessEndpoint` takes. An endpoint lives to the
 end of the run; asking for the same one again gives the one that runs. Code that makes its own
 client finds the endpoint by `endpoint.environment`, as with `monkeypatch.setenv`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pytest
 
 from emulator.errors import Usage
+from emulator.limits import Profile
 from emulator.local import ServerlessEndpoint
-from emulator.policy_events import IDLE_SECONDS
 
 Running = dict[str, ServerlessEndpoint]
+
+
+class Options(TypedDict, total=False):
+    """What `ServerlessEndpoint` takes, besides the image."""
+
+    name: str | None
+    profile: Profile
+    memory_mb: int
+    environment: Mapping[str, str] | None
+    model_data_path: Path | None
+    startup_seconds: float | None
+    max_concurrency: int
+    provisioned_concurrency: int
+    idle_seconds: float
+    halving_seconds: float | None
+    max_age_seconds: float | None
+    freeze: bool
+    instance_count: int
+    host: str
+    port: int
+    allowed_hosts: Sequence[str]
 
 
 class Endpoints:
@@ -43,28 +64,8 @@ class Endpoints:
         self.running: Running = {}
         self._stack = stack
 
-    def __call__(
-        self,
-        image: str,
-        *,
-        name: str | None = None,
-        memory_mb: int = 2048,
-        max_concurrency: int = 5,
-        provisioned_concurrency: int = 0,
-        environment: Mapping[str, str] | None = None,
-        model_data_path: Path | None = None,
-        idle_seconds: float = IDLE_SECONDS,
-    ) -> ServerlessEndpoint:
-        wanted = ServerlessEndpoint(
-            image,
-            name=name,
-            memory_mb=memory_mb,
-            max_concurrency=max_concurrency,
-            provisioned_concurrency=provisioned_concurrency,
-            environment=environment,
-            model_data_path=model_data_path,
-            idle_seconds=idle_seconds,
-        )
+    def __call__(self, image: str, **options: Unpack[Options]) -> ServerlessEndpoint:
+        wanted = ServerlessEndpoint(image, **options)
         if running := self.running.get(wanted.name):
             if running.setup == wanted.setup:
                 return running

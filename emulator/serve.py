@@ -1,6 +1,7 @@
 """`byoc serve`: a live endpoint on the terminal until it is told to stop.
 
-Owns: what is printed, and when it ends. Must not know: how the endpoint works (`live`).
+Owns: signals, exit codes, who is told what happens. Must not know: how the endpoint works (`live`),
+what the onlooker makes of it (`serve_lines`, `live_terminal`).
 """
 
 from __future__ import annotations
@@ -8,147 +9,160 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
+import logging
 import os
-import queue
 import signal
 import sys
-import threading
+import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
 
-from emulator.endpoint_state import Invocation
+from emulator import live_terminal
+from emulator.clock import Clock, SystemClock
+from emulator.endpoint_setup import Setup
 from emulator.engines import EngineUnavailable, ImageNotFound
 from emulator.errors import Usage
-from emulator.live import EndpointFailed, Live, Setup, live
+from emulator.keys import keys
+from emulator.live import EndpointFailed, Live, live
+from emulator.live_terminal import LiveTerminal
+from emulator.loop import run
+from emulator.printer import plain_lines, printing
+from emulator.serve_lines import JsonLines, LogLines, Onlooker, PlainLines, harmless
+from emulator.serve_options import setup_of
 
 FAILED, ENGINE, USAGE = 1, 2, 4
-LAST_WORDS_SECONDS = 1.0
-MOST_LINES = 10_000
-"""That wait to be printed; more are dropped, since nobody seems to read them."""
+STDERR = 2
 
-Say = Callable[[str], None]
+TICK_SECONDS = 0.25
+COLLECT_SECONDS = 1.0
+"""How often containers are asked for what they wrote, while somebody wants to see it."""
 
 
-def serve(options: argparse.Namespace, say: Say | None = None) -> int:
+def serve(options: argparse.Namespace) -> int:
     """Until SIGINT, SIGTERM or SIGHUP. Exit codes: 0 ended in order, also before the endpoint was
     InService; 1 the endpoint failed; 2 the engine; 4 usage.
     """
     try:
-        setup = _setup(options)
-        with _printer(say) as out:
-            asyncio.run(_serve(setup, out, as_json=options.json))
+        setup = setup_of(options)
+        with _onlooker(options) as onlooker:
+            run(_serve(setup, onlooker))
+            onlooker.ended()
     except EndpointFailed as error:
         return _sorry(FAILED, f"the endpoint failed. {error}")
     except EngineUnavailable as error:
         return _sorry(ENGINE, str(error))
     except (Usage, ImageNotFound) as error:
         return _sorry(USAGE, str(error))
+    except KeyboardInterrupt:  # before the signals were taken over
+        pass
     return 0
 
 
 def _sorry(code: int, text: str) -> int:
-    print(f"byoc: {text}", file=sys.stderr)
+    for line in f"byoc: {text}".split("\n"):
+        print(_fitting(harmless(line)), file=sys.stderr)
     return code
 
 
-def _setup(options: argparse.Namespace) -> Setup:
-    environment = {}
-    for pair in options.env:
-        name, separator, value = pair.partition("=")
-        if not (name and separator):
-            raise Usage(f"--env {pair!r} must be NAME=VALUE.")
-        environment[name] = value
-    return Setup(
-        image=options.image,
-        name=options.name or "",
-        memory_mb=options.memory,
-        max_concurrency=options.max_concurrency,
-        provisioned_concurrency=options.provisioned_concurrency,
-        environment=environment,
-        model_data=options.model_data,
-        idle_seconds=options.idle_seconds,
-        port=options.port,
-    )
+def _fitting(line: str) -> str:
+    """On a terminal no word is broken."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else 0
+    except (OSError, ValueError):
+        width = 0
+    return textwrap.fill(line, width, break_on_hyphens=False) if width > 20 else line
 
 
-async def _serve(setup: Setup, out: Say, *, as_json: bool) -> None:
+@contextlib.contextmanager
+def _onlooker(options: argparse.Namespace) -> Iterator[Onlooker]:
+    """Who is told, and where the program's own warnings go meanwhile."""
+    with ExitStack() as stack:
+        onlooker: Onlooker
+        if options.json or options.plain or not live_terminal.wanted(sys.stdout, os.environ):
+            warn = stack.enter_context(printing(plain_lines, STDERR)).line
+            say = stack.enter_context(printing(plain_lines)).line
+            kind = JsonLines if options.json else PlainLines
+            onlooker = kind(say, logs=options.logs)
+        else:
+            printer = stack.enter_context(printing(live_terminal.screen))
+            warn = printer.line
+            onlooker = LiveTerminal(printer, logs=options.logs)
+        handler = LogLines(warn)
+        logging.getLogger().addHandler(handler)
+        stack.callback(logging.getLogger().removeHandler, handler)
+        yield onlooker
+
+
+async def _serve(setup: Setup, onlooker: Onlooker) -> None:
     """The first signal cancels, whatever it is that goes on; what follows it changes nothing:
     closing must not be interrupted, and takes as long as the container does, at most 30 s.
     """
-    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    me = asyncio.current_task()
     assert me is not None
     told: list[int] = []
 
     def stop(number: int) -> None:
         if not told:
+            onlooker.ending()
             me.cancel()
         told.append(number)
 
+    def begun(opened: Live) -> None:
+        journal = opened.endpoint.journal
+        journal.listeners.append(onlooker.invocation)
+        journal.watchers.append(onlooker.instance)
+        onlooker.began(opened)
+        looking.append(opened)
+
+    looking: list[Live] = []
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_signals(stop))
+        if isinstance(onlooker, LiveTerminal):
+            stack.enter_context(keys(onlooker.key))
+        ticking = asyncio.create_task(_tick(onlooker, looking, clock))
+        stack.callback(ticking.cancel)
+        try:
+            async with live(setup, begun=begun) as opened:
+                onlooker.in_service(opened)
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if not told:
+                raise
+        except EndpointFailed as error:
+            onlooker.failed(error)
+            raise
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[int], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
     signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signals.append(signal.SIGHUP)
     for number in signals:
         loop.add_signal_handler(number, stop, number)
     try:
-        async with live(setup) as opened:
-            listen = _json_line if as_json else Invocation.line
-            opened.endpoint.journal.listeners.append(lambda record: out(listen(record)))
-            for line in _ready(opened, as_json=as_json):
-                out(line)
-            await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        if not told:
-            raise
+        yield
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
 
 
-def _json_line(record: Invocation) -> str:
-    return json.dumps(record.as_json())
+async def _tick(onlooker: Onlooker, looking: list[Live], clock: Clock) -> None:
+    """Lets the onlooker see time go by, and containers' lines as they come."""
+    seen, due = 0, 0.0
+    while True:
+        await clock.sleep(TICK_SECONDS)
+        for opened in looking:
+            if onlooker.logs and clock.now() >= due:
+                due = clock.now() + COLLECT_SECONDS
+                seen = await _show_logs(onlooker, opened, seen)
+        onlooker.tick()
 
 
-def _ready(opened: Live, *, as_json: bool) -> list[str]:
-    name, environment = opened.endpoint.name, opened.environment
-    if as_json:
-        told = {"event": "InService", "endpoint": name, "environment": environment}
-        return [json.dumps(told)]
-    return [
-        f"endpoint {name} is InService at {opened.url}",
-        *(f"export {variable}={value}" for variable, value in environment.items()),
-    ]
-
-
-@contextlib.contextmanager
-def _printer(say: Say | None) -> Iterator[Say]:
-    """Prints in a thread of its own: who starts `byoc serve` with a pipe, and stops reading it,
-    must not stop the endpoint, nor keep it from ending.
-    """
-    if say is not None:
-        yield say
-        return
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-
-    def work() -> None:
-        # Not sys.stdout: the interpreter flushes that when it ends, and would wait for this thread.
-        with os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace") as file:
-            while (line := lines.get()) is not None:
-                print(line, file=file, flush=True)
-
-    def print_until_nobody_reads() -> None:
-        with contextlib.suppress(OSError):  # the endpoint goes on; it is what was asked for
-            work()
-        while lines.get() is not None:
-            pass
-
-    def put(line: str) -> None:
-        if lines.qsize() < MOST_LINES:
-            lines.put(line)
-
-    thread = threading.Thread(target=print_until_nobody_reads, name="byoc-print", daemon=True)
-    thread.start()
-    try:
-        yield put
-    finally:
-        lines.put(None)
-        thread.join(LAST_WORDS_SECONDS)
+async def _show_logs(onlooker: Onlooker, opened: Live, seen: int) -> int:
+    for line in await opened.log_lines(seen):
+        onlooker.log(line)
+        seen = line.sequence
+    return seen

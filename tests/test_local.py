@@ -4,9 +4,7 @@ variable, throttles and cold starts are real, containers may die, and none is le
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -120,23 +118,6 @@ def test_plain_boto3_needs_one_variable_only(
     client.close()
 
 
-@pytest.mark.skipif(shutil.which("aws") is None, reason="needs the AWS CLI: pip install awscli")
-def test_the_aws_cli_gets_its_answer(endpoint: ServerlessEndpoint, tmp_path: Path) -> None:
-    (tmp_path / "body.csv").write_bytes(CSV)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-    command = [
-        "aws", "sagemaker-runtime", "invoke-endpoint", "--endpoint-name", endpoint.name,
-        "--content-type", "text/csv", "--body", "fileb://body.csv", "answer.csv",
-    ]  # fmt: skip
-    ran = subprocess.run(
-        command, cwd=tmp_path, env={**environment, **endpoint.environment}, capture_output=True,
-        text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)["InvokedProductionVariant"] == "AllTraffic"
-    assert (tmp_path / "answer.csv").read_bytes().startswith(b"setosa,")
-
-
 def test_a_containers_refusal_is_a_model_error(endpoint: ServerlessEndpoint) -> None:
     client = once(endpoint)
     with pytest.raises(client.exceptions.ModelError) as caught:
@@ -152,6 +133,37 @@ def test_the_container_has_the_memory_and_the_cpu_share_of_its_size(
     settings = ours(engine)[0].attrs["HostConfig"]
     assert settings["Memory"] == settings["MemorySwap"] == 2048 * 1024 * 1024
     assert settings["NanoCpus"] == 1_160_000_000
+
+
+# Seeing it
+
+
+def test_a_frozen_endpoint_answers_and_tells_its_memory_and_its_lines(
+    engine: docker.DockerClient,
+) -> None:
+    others = {container.id for container in ours(engine)}
+    with ServerlessEndpoint("byoc-reference:latest", name="still", freeze=True) as still:
+        (mine,) = [container for container in ours(engine) if container.id not in others]
+        for _ in range(2):
+            until = time.monotonic() + 5
+            while mine.reload() or mine.status != "paused":
+                assert time.monotonic() < until, f"it is not frozen but {mine.status}"
+                time.sleep(0.05)
+            assert invoke(still).startswith(b"setosa,")
+        record = last(still)
+        assert not record.cold
+        assert (record.sent_bytes, record.status) == (len(CSV), 200)
+        assert record.memory_bytes is not None
+        assert 1 << 20 < record.memory_bytes < 2 << 30
+        assert f"Memory: {-(-record.memory_bytes >> 20)} MB" in record.line()
+        lines = still.logs()
+        assert sum("POST /invocations 200" in line for line in lines) == 2, lines
+        with pytest.raises(RuntimeError, match="open already"):
+            still.__enter__()
+    assert (len(still.invocations), still.logs()[: len(lines)]) == (2, lines), "what was seen stays"
+    with pytest.raises(RuntimeError, match="inside of its `with` block only"):
+        still.client()
+    assert {container.id for container in ours(engine)} <= others
 
 
 # Death
