@@ -29,6 +29,7 @@ CHAPTERS = (
     "invocations",
     "payloads",
     "filesystem",
+    "endpoint",
     "resources",
     "logs",
     "shutdown",

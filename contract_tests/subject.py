@@ -115,6 +115,19 @@ class Subject:
     def sockets(self) -> list[Socket]:
         return self.target.call(self._instance.container.sockets)
 
+    def freeze(self) -> None:
+        self.target.call(self._instance.container.freeze)
+
+    def thaw_later(self, seconds: float) -> Future[None]:
+        """In the background."""
+        return self.target.portal.start_task_soon(self._thaw_later, seconds)
+
+    async def _thaw_later(self, seconds: float) -> None:
+        try:
+            await self.target.clock.sleep(seconds)
+        finally:
+            await self._instance.container.thaw()
+
     def oom_kills(self) -> int:
         return self.target.call(self._instance.container.oom_kills)
 

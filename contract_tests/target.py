@@ -40,6 +40,9 @@ from emulator.limits import MIB, Limits, cpus
 Returned = TypeVar("Returned")
 Arguments = TypeVarTuple("Arguments")
 
+CLIENT_SECONDS = 60.0
+"""How long botocore waits for an answer unless it is told otherwise (contract 3.15)."""
+
 RECOVERY_SECONDS = 60.0
 """How long a container has to recover from the death of its worker: one invocation's time."""
 
@@ -65,8 +68,8 @@ class Target:
         self.portal = portal
         self.deaths: list[Death] = []  # of containers that were ready and ended by themselves
         self.refused: str | None = None  # the engine's words when it could not start the image
-        self._http = http
-        self._clock = clock
+        self.http = http
+        self.clock = clock
         self._model_dir: Path | None = None
         self._temporary: owner.TemporaryDirectory | None = None
         self._subjects: list[Subject] = []
@@ -74,6 +77,7 @@ class Target:
         self._engine_failed = ""
         self._trials: dict[str, Trial] = {}
         self.recovery_seconds = RECOVERY_SECONDS
+        self.client_seconds = CLIENT_SECONDS
         self.notes: dict[str, Any] = {}  # what one check learned and another one judges
 
     def call(
@@ -138,7 +142,7 @@ class Target:
 
     async def _start(self, spec: ContainerSpec, limits: Limits) -> Subject:
         instance = await Instance.start(
-            self.engine, spec, clock=self._clock, http=self._http, limits=limits
+            self.engine, spec, clock=self.clock, http=self.http, limits=limits
         )
         diagnoser = Diagnoser(self.engine)
         try:
@@ -199,6 +203,11 @@ class Target:
             self.deaths.append(Death(exit_code=code, log=shared.logs()))
             shared.may_end = True
 
+    def discard(self) -> None:
+        """Ends the shared container, which is not what it was; the next check gets a new one."""
+        if self._shared is not None:
+            self._shared.stop(0)
+
     def trial(self, name: str, spec: ContainerSpec) -> Trial:
         """A start under other conditions, once per name; the container is gone afterwards."""
         if name not in self._trials:
@@ -248,11 +257,11 @@ class Target:
 
     def now(self) -> float:
         """The run's clock."""
-        return self._clock.now()
+        return self.clock.now()
 
     def pause(self, seconds: float) -> None:
         """Lets time pass, by the run's clock."""
-        self.call(self._clock.sleep, seconds)
+        self.call(self.clock.sleep, seconds)
 
     def last_log(self) -> str:
         """The last lines of the shared container, whatever became of it."""

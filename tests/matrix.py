@@ -25,7 +25,7 @@ from tests.suite import ROOT, Done, payload_options, run
 GOLDEN = ROOT / "fixtures" / "golden" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
 BASE = "byoc-base:latest"
-AT_ONCE = 2
+AT_ONCE = 4
 TRIPPED = ("fail", "warn")
 
 
@@ -42,6 +42,9 @@ class Fault:
     needs_internet: bool = False
     image_bytes_over_base: int | None = None
     recovery_seconds: float | None = None
+    client_seconds: float | None = None
+    service: str = ""
+    service_variable: str = ""
 
     @property
     def image(self) -> str:
@@ -66,11 +69,13 @@ def run_fault(fault: Fault, directory: Path) -> Done:
     limits = dict(fault.limits)
     if fault.recovery_seconds is not None:
         limits["recovery_seconds"] = fault.recovery_seconds
+    if fault.client_seconds is not None:
+        limits["client_seconds"] = fault.client_seconds
     if fault.image_bytes_over_base is not None:
         limits["image_bytes"] = _size(BASE) + fault.image_bytes_over_base
     options = [*payload_options(*fault.payloads), "--memory", str(fault.memory)]
-    with _where(fault, directory) as image:
-        return run("--image", image, *options, directory=directory, limits=limits or None)
+    with _where(fault, directory) as image, _service(fault) as given:
+        return run("--image", image, *options, *given, directory=directory, limits=limits or None)
 
 
 def run_healthy(name: str, directory: Path) -> Done:
@@ -108,6 +113,25 @@ def _where(fault: Fault, directory: Path) -> Iterator[str]:
             yield target
         finally:
             subprocess.run(["docker", "rmi", target], check=True, capture_output=True)
+
+
+@contextmanager
+def _service(fault: Fault) -> Iterator[list[str]]:
+    """What the fault's containers share, as a container beside them, and the options for it."""
+    if not fault.service:
+        yield []
+        return
+
+    def docker(*words: str) -> str:
+        done = subprocess.run(["docker", *words], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    name = docker("run", "-d", "--rm", fault.image, *fault.service.split())
+    try:
+        address = docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)
+        yield ["--env", f"{fault.service_variable}={address}"]
+    finally:
+        docker("kill", name)
 
 
 class Matrix:

@@ -94,11 +94,21 @@ def test_one_check_can_be_run_alone(tmp_path):
     assert done.report["result"] == "partial"
 
 
+def test_a_check_that_needs_the_endpoint_can_be_run_alone(tmp_path):
+    done = run("--image", REFERENCE, *BOTH, "-k", "test_instances_agree", directory=tmp_path)
+    assert done.verdicts() == {"instances-agree": "pass"}
+    assert left_by(done.pid) == []
+
+
 def test_the_realtime_profile_has_its_own_limits(tmp_path):
     done = run("--image", REFERENCE, "--profile", "realtime", *BOTH, directory=tmp_path)
     assert done.report["limits"]["startup_seconds"] == 480
     assert not done.verdicts("fail", "warn", "error"), done.output
-    assert done.check("image-size")["verdict"] == "skip"
+    assert set(done.verdicts("skip")) == {
+        "image-size",
+        "cold-start-within-client-timeout",
+        "survives-freeze",
+    }
 
 
 def test_model_data_is_mounted_from_an_archive(tmp_path):
@@ -208,6 +218,15 @@ def test_an_interrupted_run_stops_what_it_started(number):
     running = begin("--image", REFERENCE, *BOTH)
     _wait_for(lambda: left_by(running.pid))
     running.send_signal(number)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 2, output
+    assert left_by(running.pid) == []
+
+
+def test_a_run_that_is_interrupted_beside_its_endpoint_stops_that_and_the_frozen_container():
+    running = begin("--image", REFERENCE, *BOTH, "-k", "test_instances_agree")
+    _wait_for(lambda: len(left_by(running.pid)) > 1)
+    running.send_signal(signal.SIGINT)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 2, output
     assert left_by(running.pid) == []
