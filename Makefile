@@ -5,6 +5,8 @@
 PYTHON := .venv/bin/python
 REFERENCE := byoc-reference:latest
 PAYLOADS := --payload fixtures/payloads/iris.json --payload fixtures/payloads/iris.csv
+COMPILE := -m uv pip compile -q --universal --generate-hashes --no-annotate --no-header \
+	--python-version 3.11
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,7 +27,7 @@ test: ## the whole suite of byoc itself, on real containers
 	@$(PYTHON) -m pytest
 
 test-fast: python ## what needs no engine, under a minute
-	@$(PYTHON) -m pytest -m "not docker" -q
+	@$(PYTHON) -m pytest -m "not docker and not clients and not browser" -q
 
 lint: python ## ruff and mypy
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
@@ -42,11 +44,12 @@ catalog: python ## renew the golden catalogue and the pages made of it
 bench: setup ## what byoc costs, as ratios in one run
 	@$(PYTHON) -m fixtures.images reference missing-module
 	@$(PYTHON) -m benchmarks
+	@$(PYTHON) -m benchmarks.endpoint
 
-lock: python ## renew requirements.lock from pyproject.toml
+lock: python ## renew requirements.lock from pyproject.toml, and the AWS CLI's own
 	@$(PYTHON) -m pip install -q uv
-	@$(PYTHON) -m uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
-		--group dev pyproject.toml -o requirements.lock
+	@$(PYTHON) $(COMPILE) --group dev pyproject.toml -o requirements.lock
+	@$(PYTHON) $(COMPILE) tests/aws_cli/requirements.in -o tests/aws_cli/requirements.lock
 
 clean: ## remove what killed runs left in the engine, and caches
 	@[ -x $(PYTHON) ] && $(PYTHON) -m emulator.cli clean || true

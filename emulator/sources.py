@@ -34,6 +34,7 @@ class Source:
 
 
 _CODE = "https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"
+_MONITORING = "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-monitoring.html"
 _SERVERLESS = "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html"
 _INVOKE = "https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html"
 _TROUBLE = (
@@ -45,8 +46,16 @@ _SERVERLESS_CONFIG = (
     "API_ProductionVariantServerlessConfig.html"
 )
 _DESCRIBE = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"
+_REFERENCE = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_{}.html"
+_CREATE_MODEL = _REFERENCE.format("CreateModel")
+_CREATE_CONFIGURATION = _REFERENCE.format("CreateEndpointConfig")
+_CREATE_ENDPOINT = _REFERENCE.format("CreateEndpoint")
+_UPDATE_CAPACITIES = _REFERENCE.format("UpdateEndpointWeightsAndCapacities")
+_IAM_ROLE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"
+_DEPLOYMENT = _REFERENCE.format("RollingUpdatePolicy")
 _LAMBDA_CONCURRENCY = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html"
 _LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"
+_LAMBDA_RUNTIME = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"
 _CONTAINER = (
     "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html"
 )
@@ -86,18 +95,23 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "1.17": (_issue("pytorch/serve", 1028), _M),  # HOME, HOSTNAME, Host header
     "1.18": (_issue("pytorch/serve", 1028), _R),  # environment set by the platform
     "1.22": (_CONTAINER, _D),  # Environment: entries, lengths
+    "1.29": (_LOGS, _D),  # log group and stream
     "2.1": (_CODE, _D),  # GET /ping
     "2.2": (_CODE, _D),  # 200, body ignored
     "2.3": (_CODE, _D),  # 2 s for a ping
+    "2.4": (_issue("aws/sagemaker-inference-toolkit", 70), _R),  # every 5 s on instances
     "2.5": (_issue("aws/amazon-sagemaker-examples", 2028), _M),  # client headers
     "2.7": (_CODE, _D),  # 8 minutes on instances
     "2.9": (_INVOKE, _D),  # 3 minutes on serverless
+    "2.10": (_CODE, _R),  # an unhealthy instance is replaced; after how many pings is not told
     "2.11": (_CODE, _D),  # not 200 before the model is ready
     "3.5": (_CODE, _D),  # POST /invocations, body unchanged
     "3.9": (_RUNTIME, _D),  # only 2xx is success
     "3.10": (_FAQ, _D),  # 25 MB on instances
     "3.11": (_INVOKE, _D),  # 4 MB on serverless
     "3.13": (_CODE, _D),  # 60 s for an invocation
+    "3.14": (_CODE, _D),  # 8 minutes for a response stream
+    "3.15": (_INVOKE, _D),  # a cold start's caller waits up to 4 minutes
     "3.20": (_RUNTIME, _D),  # ModelError and its fields
     "3.24": (_issue("aws/sagemaker-python-sdk", 4395), _M),  # error body that broke off
     "3.25": (_issue("pytorch/serve", 631), _M),  # words of the timeout
@@ -111,14 +125,33 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "4.2": (_SERVERLESS_CONFIG, _D),  # MaxConcurrency 1 to 200
     "4.8": (_SERVERLESS, _D),  # 10 GB image
     "4.9": (_LAMBDA, _I),  # CPU share, by analogy with Lambda
+    "4.14": (_SERVERLESS, _D),  # what serverless does not support
     "4.20": (_INVOKE, _D),  # 180 s
     "4.25": (_issue("aws/sagemaker-python-sdk", 3446), _R),  # idle time to scale-in
+    "4.30": (_MONITORING, _D),  # Invocations
+    "4.31": (_MONITORING, _D),  # Invocation4XXErrors
+    "4.32": (_MONITORING, _D),  # Invocation5XXErrors
+    "4.34": (_MONITORING, _D),  # ModelLatency
+    "4.35": (_MONITORING, _D),  # OverheadLatency
+    "4.36": (_MONITORING, _D),  # ModelSetupTime
+    "4.37": (_MONITORING, _D),  # MemoryUtilization
+    "4.38": (_MONITORING, _D),  # concurrency over its limit
+    "4.39": (_MONITORING, _D),  # provisioned, executing
+    "4.40": (_MONITORING, _D),  # provisioned, share
+    "4.41": (_MONITORING, _D),  # provisioned, invocations
+    "4.42": (_MONITORING, _D),  # spillover
     "4.50": (_TROUBLE, _D),  # the first environment is pinged while Creating
+    "4.52": (_SERVERLESS, _D),  # when a new environment is started
     "4.53": (_LAMBDA_CONCURRENCY, _I),  # one request per environment
     "4.55": (_INVOKE, _I),  # a start that fails after InService
+    "4.57": (_SERVERLESS, _I),  # an update's new pool, and how the old one drains
+    "4.58": (_LAMBDA_RUNTIME, _I),  # frozen between requests, memory and /tmp persist
     "5.1": (_issue("aws/amazon-sagemaker-feedback", 180), _M),  # schema 2 manifests only
     "5.9": (_GRAVITON, _D),  # amd64 unless Graviton
     "6.20": (_DESCRIBE, _D),  # EndpointStatus
+    "6.21": (_DESCRIBE, _D),  # InService
+    "6.22": (_DESCRIBE, _D),  # Updating
+    "6.24": (_DESCRIBE, _D),  # RollingBack
 }
 
 _FAILURES: dict[str, tuple[str, Evidence]] = {

@@ -4,7 +4,8 @@
 #
 #     scripts/setup.sh          both
 #     scripts/setup.sh python   the virtual environment alone
-#     scripts/setup.sh tests    both, and the two Debian packages that only our own suite needs
+#     scripts/setup.sh tests    both, and what only our own suite needs: skopeo, a registry, a browser,
+#                               and AWS's clients for JavaScript and for the command line
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +21,27 @@ apt_install() {
         apt_updated=yes
     fi
     say "installing $* (apt-get)"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null </dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null </dev/null \
+        || die "apt-get could not install $*; its words are above."
+}
+
+# What a directory was made of: files, the words of how, and where it stands (its scripts know).
+recipe() {
+    local how=$1
+    shift
+    { cat "$@" && printf '%s %s' "$how" "$PWD"; } | sha256sum | cut -d' ' -f1
+}
+
+is_done() {
+    local directory=$1
+    shift
+    [ "$(cat "$directory/.byoc-setup" 2>/dev/null)" = "$(recipe "$@")" ]
+}
+
+now_done() {
+    local directory=$1
+    shift
+    recipe "$@" >"$directory/.byoc-setup"
 }
 
 # -- Python ---------------------------------------------------------------------------------------
@@ -36,29 +57,37 @@ find_python() {
 }
 
 make_environment() {
-    local python stamp wanted
-    wanted=$(cat requirements.lock pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1)
-    stamp=.venv/.byoc-setup
-    if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted $PWD" ]; then
+    if [ -x .venv/bin/python ] && is_done .venv "$(declare -f make_environment)" requirements.lock pyproject.toml; then
         return
     fi
+    make_venv .venv
+    pip_install .venv --require-hashes -r requirements.lock
+    pip_install .venv --no-deps -e .
+    now_done .venv "$(declare -f make_environment)" requirements.lock pyproject.toml
+}
+
+make_venv() {
+    local python
     python=$(find_python)
     if [ -z "$python" ] && debian_root; then
         apt_install python3 python3-venv
         python=$(find_python)
     fi
     [ -n "$python" ] || die "Python 3.11 or newer is needed, and none was found. Install it from your system or https://www.python.org/downloads/."
-    say "making .venv with $("$python" --version)"
-    rm -rf .venv
-    if ! "$python" -m venv .venv >/dev/null 2>&1; then
+    say "making $1 with $("$python" --version)"
+    rm -rf "$1"
+    if ! "$python" -m venv "$1" >/dev/null 2>&1; then
         debian_root || die "$python cannot make a virtual environment: install your system's python3-venv."
         apt_install python3-venv
-        rm -rf .venv
-        "$python" -m venv .venv
+        rm -rf "$1"
+        "$python" -m venv "$1"
     fi
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
-    printf '%s' "$wanted $PWD" >"$stamp"
+}
+
+pip_install() {
+    local directory=$1
+    shift
+    "$directory/bin/python" -m pip install -q --disable-pip-version-check "$@"
 }
 
 # -- the engine -----------------------------------------------------------------------------------
@@ -119,14 +148,65 @@ ensure_engine() {
     say "$(engine)"
 }
 
-# -- for our own suite: an image with an OCI manifest, in a real registry -------------------------
+# -- for our own suite -----------------------------------------------------------------------------
+
+# A Debian package, and the commands of which one will do.
+TOOLS=(
+    'iproute2 ip'
+    'skopeo skopeo'
+    'docker-registry docker-registry'
+    'chromium chromium chromium-browser google-chrome'
+    'nodejs node'
+    'npm npm'
+)
+
+has_any() {
+    local name
+    for name in "$@"; do
+        if command -v "$name" >/dev/null; then
+            return
+        fi
+    done
+    return 1
+}
 
 ensure_test_tools() {
-    if command -v skopeo >/dev/null && command -v docker-registry >/dev/null; then
+    local line words missing=()
+    for line in "${TOOLS[@]}"; do
+        read -ra words <<<"$line"
+        has_any "${words[@]:1}" || missing+=("${words[0]}")
+    done
+    if [ "${#missing[@]}" = 0 ]; then
         return
     fi
-    debian_root || die "our own suite needs skopeo and docker-registry: install them, or run \`make test-fast\`."
-    apt_install skopeo docker-registry
+    debian_root || die "our own suite needs ${missing[*]}: install them from your system, or run \`make test-fast\`."
+    apt_install "${missing[@]}"
+}
+
+NODE=18
+
+make_javascript_client() {
+    local directory=tests/javascript found
+    found=$(node -p process.versions.node)
+    [ "${found%%.*}" -ge "$NODE" ] || die "our own suite needs Node.js $NODE or newer, and $(command -v node) is $found: install a newer one from your system or https://nodejs.org/, or run \`make test-fast\`."
+    if is_done "$directory/node_modules" '' "$directory/package.json" "$directory/package-lock.json"; then
+        return
+    fi
+    say "installing the AWS SDK for JavaScript (npm ci, Node.js $found)"
+    (cd "$directory" && npm ci --silent --no-audit --no-fund --ignore-scripts </dev/null) \
+        || die "npm could not install what $directory/package-lock.json names; \`cd $directory && npm ci\` shows why."
+    now_done "$directory/node_modules" '' "$directory/package.json" "$directory/package-lock.json"
+}
+
+# In an environment of its own: it pins libraries that boto3 wants in other versions.
+make_aws_cli() {
+    local lock=tests/aws_cli/requirements.lock
+    if [ -x .venv-aws/bin/python ] && is_done .venv-aws "$(declare -f make_aws_cli)" "$lock"; then
+        return
+    fi
+    make_venv .venv-aws
+    pip_install .venv-aws --require-hashes -r "$lock"
+    now_done .venv-aws "$(declare -f make_aws_cli)" "$lock"
 }
 
 case ${1:-} in
@@ -139,4 +219,6 @@ if [ "${1:-}" != python ]; then
 fi
 if [ "${1:-}" = tests ]; then
     ensure_test_tools
+    make_javascript_client
+    make_aws_cli
 fi
