@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "fixtures" / "golden" / "catalogue.json"
 PAGE = ROOT / "docs" / "checks.md"
 GAPS = ROOT / "docs" / "not-checked.md"
+CONTROL = ROOT / "docs" / "control-plane.md"
 
 
 def checks() -> list[Check]:
@@ -94,7 +95,19 @@ def gaps() -> str:
     return "\n".join([*lines, ""])
 
 
-FILES: Mapping[Path, Callable[[], str]] = {GOLDEN: golden, PAGE: page, GAPS: gaps}
+def control_plane() -> str:
+    """The page of the emulator's own tables."""
+    from emulator.control.page import page as tables  # loads botocore, which a run never needs
+
+    return tables()
+
+
+FILES: Mapping[Path, Callable[[], str]] = {
+    GOLDEN: golden,
+    PAGE: page,
+    GAPS: gaps,
+    CONTROL: control_plane,
+}
 """What is made of the declarations, and by what."""
 
 

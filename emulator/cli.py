@@ -99,9 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return check(images, given[1 + len(images) :])
     options = parser().parse_args(given)
     if options.command == "serve":
-        from emulator.serve import serve
+        try:
+            from emulator.serve import serve
 
-        return serve(options)
+            return serve(options)
+        except KeyboardInterrupt:  # while it was still being loaded
+            return 0
     return clean(everything=options.all)
 
 

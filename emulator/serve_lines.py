@@ -118,9 +118,12 @@ class PlainLines:
         self._say = say
         self._creating: Live | None = None
         self._told = 0.0
+        self._name = ""
+        self._grace = 0.0
 
     def began(self, opened: Live) -> None:
         self._creating, self._told = opened, opened.clock.now()
+        self._name, self._grace = opened.endpoint.name, opened.setup.limits.stop_grace_seconds
 
     def in_service(self, opened: Live) -> None:
         self._creating = None
@@ -148,12 +151,18 @@ class PlainLines:
 
     def ending(self) -> None:
         self._creating = None
+        if self._name:
+            self._say(
+                f"endpoint {self._name} is Deleting: SIGTERM to its containers, SIGKILL to those"
+                f" that still run after {self._grace:g} s"
+            )
 
     def failed(self, error: EndpointFailed) -> None:  # noqa: ARG002 - it is told on standard error
         self._creating = None
 
     def ended(self) -> None:
-        pass
+        if self._name:
+            self._say(f"endpoint {self._name} is gone")
 
 
 def log_line(line: ContainerLine) -> str:

@@ -90,6 +90,7 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "1.7": (_CODE, _D),  # accept within 250 ms
     "1.8": (_CODE, _D),  # model.tar.gz under /opt/ml/model
     "1.9": (_CODE, _D),  # read-only /opt/ml/model
+    "1.11": (_issue("philschmid/llm-sagemaker-sample", 2), _R),  # ModelDataUrl is looked up
     "1.12": (_DEPLOY_TROUBLE, _D),  # no symbolic links in the archive
     "1.15": (_issue("mlflow/mlflow", 5544), _R),  # not root on serverless
     "1.17": (_issue("pytorch/serve", 1028), _M),  # HOME, HOSTNAME, Host header
@@ -123,9 +124,16 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "3.41": (_RUNTIME, _D),  # Message has at most 2048 characters
     "4.1": (_SERVERLESS, _D),  # memory sizes
     "4.2": (_SERVERLESS_CONFIG, _D),  # MaxConcurrency 1 to 200
+    "4.3": (_SERVERLESS_CONFIG, _D),  # ProvisionedConcurrency
+    "4.4": (_SERVERLESS, _D),  # concurrency of an account
+    "4.5": (_SERVERLESS, _D),  # endpoints of an account
     "4.8": (_SERVERLESS, _D),  # 10 GB image
     "4.9": (_LAMBDA, _I),  # CPU share, by analogy with Lambda
+    "4.13": (_CONTAINER, _D),  # no ModelDataSource on serverless
     "4.14": (_SERVERLESS, _D),  # what serverless does not support
+    "4.15": (_issue("aws/aws-cdk", 35557), _R),  # serverless or instances
+    "4.16": (_SERVERLESS, _D),  # no way from instances to serverless
+    "4.19": (_UPDATE_CAPACITIES, _D),  # concurrency changed in place
     "4.20": (_INVOKE, _D),  # 180 s
     "4.25": (_issue("aws/sagemaker-python-sdk", 3446), _R),  # idle time to scale-in
     "4.30": (_MONITORING, _D),  # Invocations
@@ -147,11 +155,25 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "4.57": (_SERVERLESS, _I),  # an update's new pool, and how the old one drains
     "4.58": (_LAMBDA_RUNTIME, _I),  # frozen between requests, memory and /tmp persist
     "5.1": (_issue("aws/amazon-sagemaker-feedback", 180), _M),  # schema 2 manifests only
+    "5.6": (_issue("aws/sagemaker-pytorch-inference-toolkit", 7), _R),  # region of an image
+    "5.7": (_issue("aws/sagemaker-python-sdk", 4700), _R),  # images from elsewhere
+    "5.8": (_issue("aws-samples/easy-amazon-sagemaker-deployments", 4), _R),  # image missing
     "5.9": (_GRAVITON, _D),  # amd64 unless Graviton
+    "6.3": (_CREATE_MODEL, _D),  # members of CreateModel
+    "6.6": (_CREATE_CONFIGURATION, _D),  # members of CreateEndpointConfig
+    "6.8": (_CREATE_ENDPOINT, _D),  # names whatever their case
     "6.20": (_DESCRIBE, _D),  # EndpointStatus
     "6.21": (_DESCRIBE, _D),  # InService
     "6.22": (_DESCRIBE, _D),  # Updating
     "6.24": (_DESCRIBE, _D),  # RollingBack
+    "6.27": (_DESCRIBE, _D),  # Failed
+    "6.46": (_issue("aws/amazon-sagemaker-examples", 2402), _R),  # no endpoint
+    "6.47": (_issue("hashicorp/terraform-provider-aws", 40048), _R),  # no configuration
+    "6.48": (_issue("aws/sagemaker-python-sdk", 2112), _R),  # no model
+    "6.49": (_issue("aws/sagemaker-python-sdk", 101), _R),  # exists already
+    "6.50": (_issue("aws/amazon-sagemaker-examples", 3188), _R),  # in progress
+    "6.51": (_DEPLOYMENT, _I),  # rolling update of one instance
+    "6.52": (_IAM_ROLE, _I),  # role of another account
 }
 
 _FAILURES: dict[str, tuple[str, Evidence]] = {

@@ -209,6 +209,18 @@ make_aws_cli() {
     now_done .venv-aws "$(declare -f make_aws_cli)" "$lock"
 }
 
+# For the stacks of container/deploy/cdk: half a gigabyte, and it needs Node.js to run.
+make_cdk() {
+    local pins=container/deploy/cdk/requirements.txt
+    if [ -x .venv-cdk/bin/python ] && is_done .venv-cdk "$(declare -f make_cdk)" "$pins"; then
+        return
+    fi
+    say "installing the AWS CDK's libraries"
+    make_venv .venv-cdk
+    pip_install .venv-cdk -r "$pins"
+    now_done .venv-cdk "$(declare -f make_cdk)" "$pins"
+}
+
 case ${1:-} in
     '' | python | tests) ;;
     *) die "there is no '$1'; expected nothing, 'python' or 'tests'." ;;
@@ -221,4 +233,5 @@ if [ "${1:-}" = tests ]; then
     ensure_test_tools
     make_javascript_client
     make_aws_cli
+    make_cdk
 fi

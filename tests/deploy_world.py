@@ -84,7 +84,6 @@ class World:
 def deploy_world() -> Iterator[World]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
         for resource, name in _NAMED.items():
             patch.setattr(
                 resource, "cloudformation_name_type", staticmethod(lambda name=name: name)
@@ -106,13 +105,13 @@ def _follow(world: World, patch: pytest.MonkeyPatch) -> None:
     create, delete = backend.create_endpoint, backend.delete_endpoint
 
     def create_endpoint(self: Any, **given: Any) -> Any:
-        made = create(self, **given)
+        made: Any = create(self, **given)
         if world.fails:
             made.endpoint_status, made.failure_reason = "Failed", world.fails
         return made
 
     def update_endpoint(self: SageMakerResponse) -> ActionResult:
-        known = self.sagemaker_backend.endpoints
+        known: Any = self.sagemaker_backend.endpoints
         name, configuration = self._get_param("EndpointName"), self._get_param("EndpointConfigName")
         if world.fails:  # back to the configuration that it had
             known[name].failure_reason = world.fails

@@ -25,7 +25,7 @@ from tests.suite import ROOT, Done, payload_options, run
 GOLDEN = ROOT / "fixtures" / "golden" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
 BASE = "byoc-base:latest"
-AT_ONCE = 4
+AT_ONCE = 5
 TRIPPED = ("fail", "warn")
 
 

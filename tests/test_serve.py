@@ -305,9 +305,25 @@ def test_a_signal_ends_it_in_order(engine: docker.DockerClient, number: signal.S
     with serve(REFERENCE, "--port", "0") as process:
         process.line()
         process.popen.send_signal(number)
-        code, _, errors = process.ended()
+        code, out, errors = process.ended()
         assert (code, errors) == (0, "")
+        *_, ending, gone = out.splitlines()
+        assert ending.startswith("endpoint byoc-reference is Deleting: SIGTERM to its containers")
+        assert gone == "endpoint byoc-reference is gone"
         assert process.containers(engine) == []
+
+
+def test_ctrl_c_while_it_is_still_being_loaded_is_no_traceback() -> None:
+    code = (
+        "import os, signal, sys; from emulator import cli;"
+        "sys.meta_path.insert(0, type('Interrupts', (), {'find_spec': staticmethod(lambda name, *a:"
+        " os.kill(os.getpid(), signal.SIGINT) if name == 'emulator.serve' else None)}));"
+        f"sys.exit(cli.main(['serve', {REFERENCE!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -318,7 +334,9 @@ def test_a_signal_before_it_is_in_service_ends_it_as_well(
         process.wait_for_container(engine)
         began = time.monotonic()
         process.popen.send_signal(number)
-        assert process.ended() == (0, "", "")
+        code, out, errors = process.ended()
+        assert (code, errors) == (0, "")
+        assert out.endswith(" is gone\n")
         assert time.monotonic() - began < 5
         assert process.containers(engine) == []
 
@@ -329,7 +347,9 @@ def test_signals_while_it_ends_change_nothing(engine: docker.DockerClient) -> No
         for _ in range(5):
             process.popen.send_signal(signal.SIGINT)
             process.popen.send_signal(signal.SIGTERM)
-        assert process.ended() == (0, "", "")
+        code, out, errors = process.ended()
+        assert (code, errors) == (0, "")
+        assert len(out.splitlines()) == 2, "it ends once"
         assert process.containers(engine) == []
 
 
@@ -385,8 +405,9 @@ def test_a_program_has_the_page_the_logs_and_what_to_export() -> None:
         group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
         events = endpoint.client("logs").filter_log_events(logGroupName=group)["events"]
         assert [event["message"] for event in events] == lines
+    assert endpoint.logs()[: len(lines)] == lines, "what was seen stays"
     with pytest.raises(RuntimeError, match="inside of its `with` block only"):
-        endpoint.logs()
+        _ = endpoint.url
 
 
 def test_a_real_time_endpoint_is_asked_for_by_its_profile(engine: docker.DockerClient) -> None:

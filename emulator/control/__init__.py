@@ -1,0 +1,1 @@
+"""SageMaker's control plane, the pure half: what a call must say, before anything is created."""
