@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator import __version__, serve_options
+from emulator import __version__, lint_command, serve_options
 from emulator.engines import EngineUnavailable
 
 USAGE, ENGINE = 4, 2
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   byoc check myimage:latest --payload request.json
   byoc check myimage:latest --memory 4096 --model-data model.tar.gz --report-json report.json
   byoc serve myimage:latest --memory 2048 --max-concurrency 4
+  byoc lint cdk.out/Stack.template.json
   byoc clean
 """
 
@@ -65,6 +66,15 @@ def parser() -> argparse.ArgumentParser:
         help="as the engine knows it; none: BYOC_IMAGE, or image under [tool.byoc]",
     )
     _serve_parser(commands)
+    lint_command.add(
+        commands.add_parser(
+            "lint",
+            help="look at CloudFormation templates for what SageMaker would refuse",
+            description=lint_command.DESCRIPTION,
+            epilog=lint_command.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     clean = commands.add_parser(
         "clean",
         help="remove containers, networks and files that killed runs left behind",
@@ -105,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return serve(options)
         except KeyboardInterrupt:  # while it was still being loaded
             return 0
+    if options.command == "lint":
+        return lint_command.lint(options)
     return clean(everything=options.all)
 
 
