@@ -1,4 +1,4 @@
-"""Owns: the claims of `byoc lint`: what it prints, how it ends. The rules have tests of their own."""
+"""Owns: the claims of `byoc lint`: what it prints, how it ends. The rules have their own tests."""
 
 from __future__ import annotations
 

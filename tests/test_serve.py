@@ -143,9 +143,11 @@ def test_it_tells_what_to_export_and_reports_each_call(engine: docker.DockerClie
         assert "Instance: 1" in report
         with pytest.raises(Exception, match="ModelError"):
             invoke(environment, "iris", b"not numbers")
-        assert "ModelError" in process.line()
+        assert "ModelError  HTTP 400" in process.line()
         process.popen.send_signal(signal.SIGTERM)
-        assert process.ended() == (0, "", "")
+        code, out, errors = process.ended()
+        assert (code, errors) == (0, "")
+        assert out.endswith("endpoint iris is gone\n")
         assert process.containers(engine) == []
 
 
