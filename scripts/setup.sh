@@ -94,7 +94,10 @@ pip_install() {
 
 engine() { .venv/bin/python -m emulator.engines.connect; }
 
-runs_as() { [ -n "$1" ] && [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ]; }
+# One that ended and that nobody has waited for (a zombie) keeps its number, but has no program.
+runs_as() {
+    [ -n "$1" ] && [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ] && readlink "/proc/$1/exe" >/dev/null 2>&1
+}
 
 # A pid file survives a crash; dockerd refuses to start while the number in it is in use by anybody.
 drop_stale_pid() {

@@ -22,6 +22,8 @@ import pytest
 from tests.clients import ACCOUNT, AWS_CLI, REGION, SETUP
 from tests.deploy_world import World, deploy_world
 
+pytestmark = pytest.mark.clients
+
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "container" / "build_and_push.sh"
 FAULT = ROOT / "fixtures" / "faults" / "cmd-only"

@@ -18,6 +18,8 @@ from fixtures.templates.synthesize import CDK, PYTHON, golden, models, synthesiz
 from tests.clients import ACCOUNT, REGION
 from tests.deploy_world import PING_FAILED, World, deploy_world
 
+pytestmark = pytest.mark.clients
+
 GOLDEN = golden()
 MODELS = {f"{row['name']}-endpoint": row for row in models()}
 each_stack = pytest.mark.parametrize("stack", MODELS)

@@ -26,6 +26,8 @@ from emulator.runtime_errors import Throttled
 from tests.clients import NAME, REGION, answer, served
 from tests.deploy_world import PING_FAILED, World, deploy_world
 
+pytestmark = pytest.mark.clients
+
 SCRIPT = Path(__file__).resolve().parent.parent / "container" / "deploy" / "deploy.py"
 ROLE = "arn:aws:iam::123456789012:role/iris"
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/iris:1"
