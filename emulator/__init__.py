@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emulator.errors import Usage as Usage
     from emulator.local import EndpointFailed as EndpointFailed
+    from emulator.local import LocalSageMaker as LocalSageMaker
     from emulator.local import ServerlessEndpoint as ServerlessEndpoint
 
-__all__ = ["EndpointFailed", "ServerlessEndpoint", "Usage"]
+__all__ = ["EndpointFailed", "LocalSageMaker", "ServerlessEndpoint", "Usage"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "EndpointFailed": "emulator.local",
+    "LocalSageMaker": "emulator.local",
     "ServerlessEndpoint": "emulator.local",
     "Usage": "emulator.errors",
 }

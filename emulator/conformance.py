@@ -19,6 +19,10 @@ async def check_engine(
     `wait` lets a moment pass (a real one on a real engine). Nothing is left running.
     """
     assert await engine.unavailable() is None, "a usable engine says so"
+    held = await engine.image_id(good.image)
+    assert held, "an image that can be started has an id"
+    assert await engine.image_id(held) == held, "an id names its image"
+    assert await engine.image_id("byoc-no-such-image:0") is None, "what is not held has no id"
     container = await engine.start(good)
     try:
         assert container.base_url, "a started container has an address"

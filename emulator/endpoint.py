@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from emulator.clock import Clock
 from emulator.endpoint_exchange import Exchanges
@@ -75,6 +76,7 @@ class Endpoint:
         self.wire_limits = WireLimits.of("serverless", limits)
         self.status = EndpointStatus.CREATING
         self.failure_reason = ""
+        self.status_listeners: list[Callable[[EndpointStatus, str], None]] = []  # of updates
         self.policy = Policy(config)
         self.journal = Journal()
         self.logs = LogBook()
@@ -172,6 +174,10 @@ class Endpoint:
         must_serve(self.name, self.status)
         self._updates.numbers(config)
 
+    async def left(self, version: int) -> None:
+        """Returns when nothing of that version runs any more."""
+        await self._instances.left(version)
+
     async def close(self) -> None:
         """Answers what is in flight, and stops every instance with the platform's grace. May be
         called at any time and twice; returns when nothing runs any more.
@@ -197,6 +203,8 @@ class Endpoint:
 
     def _became(self, status: EndpointStatus, reason: str) -> None:
         self.status, self.failure_reason = status, reason
+        for listener in self.status_listeners:
+            listener(status, reason)
 
     # -- the policy's two sides ----------------------------------------------------------------
 

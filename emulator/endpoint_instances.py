@@ -68,6 +68,7 @@ class Instances:
         self._watcher: asyncio.Task[None] | None = None
         self._round = 0
         self._closed = False
+        self._stopped = asyncio.Event()
 
     def ready(self, number: int) -> Slot | None:
         """The slot of an instance that takes requests."""
@@ -116,9 +117,17 @@ class Instances:
         if slot is not None:
             self._tell(slot, InstanceState.GONE, why=why)
             self._removals.stop(slot, at_once=at_once)
+            self._stopped.set()
 
     async def cleared(self, version: int) -> None:
         """Returns when what was told to stop of that version has stopped."""
+        await self._removals.cleared(version)
+
+    async def left(self, version: int) -> None:
+        """Returns when nothing of that version is there any more."""
+        while any(slot.version == version for slot in self._slots.values()):
+            self._stopped.clear()
+            await self._stopped.wait()
         await self._removals.cleared(version)
 
     async def close(self) -> None:

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from emulator.clock import Clock
 from emulator.endpoint_health import HealthChecks
 from emulator.endpoint_instances import Instances
 from emulator.endpoint_logs import LogBook
-from emulator.endpoint_realtime_exchange import Exchange, Pump
+from emulator.endpoint_realtime_exchange import Answering, Exchange, Pump, answer, note
+from emulator.endpoint_resize import left, too_many
 from emulator.endpoint_slots import Slot, StartFailure, log_failure
 from emulator.endpoint_state import EndpointStatus, Invocation, Journal, failure_reason
 from emulator.engines import ContainerSpec, Engine
+from emulator.errors import Usage
 from emulator.http import Http, Reply
 from emulator.instance import StartReport
 from emulator.limits import Limits
@@ -30,22 +29,11 @@ from emulator.model_errors import ModelError
 from emulator.runtime_errors import RuntimeFailure, ValidationError
 from emulator.wire import Invoke, WireLimits
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 log = logging.getLogger("byoc.endpoint")
 
 RESTART_SECONDS = 1.0
 RESTART_SECONDS_AT_MOST = 60.0
 """How long the place of an instance that did not start stays empty, doubling; AWS says nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
-    """A container's answer while it comes. `parts` raises ModelStreamError."""
-
-    headers: Mapping[str, str]
-    parts: AsyncIterator[bytes]
 
 
 class RealtimeEndpoint:
@@ -82,13 +70,14 @@ class RealtimeEndpoint:
             changed=self.journal.changed,
             logs=self.logs,
         )
-        self._last = 0  # number of the last instance
-        self._failures = 0  # starts that failed in a row
+        self._last, self._failures = 0, 0  # instance; starts that failed in a row
         self._ready: dict[int, Slot] = {}
+        self._starting: set[int] = set()
+        self._resized, self._refused = asyncio.Event(), ""  # why the last start failed
         self._health = HealthChecks(clock, self._ready.values, self._unhealthy)
         self._open: dict[asyncio.Task[None], asyncio.Future[Reply]] = {}
         self._streams: set[Pump] = set()
-        self._restarts: set[asyncio.Task[None]] = set()
+        self._restarts, self._leaving = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
         self._created = asyncio.Event()
         self._trouble: Exception | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -128,7 +117,7 @@ class RealtimeEndpoint:
         try:
             return await future
         except BaseException as error:
-            _note(told, error)
+            note(told, error)
             raise
         finally:
             self.journal.end(told, self._clock.now())
@@ -144,11 +133,28 @@ class RealtimeEndpoint:
             exchange = self._exchange(slot, invoke, told)
             pump = await exchange.stream(self._http, self._over)
         except BaseException as error:
-            _note(told, error)
+            note(told, error)
             self.journal.end(told, self._clock.now())
             raise
         self._streams.add(pump)
         return Answering(headers=pump.headers, parts=pump.parts())
+
+    async def resize(self, count: int) -> None:
+        """Other instances in place: returns when so many are ready, and those that are too many get
+        no new requests. Raises Usage when one does not start; then the count is what it was.
+        """
+        self._must_serve()
+        before, self.instance_count, self._refused = self.instance_count, count, ""
+        for _ in range(count - len(self._ready) - len(self._starting)):
+            self._start()
+        while len(self._ready) < count and not self._refused and self._closing is None:
+            self._resized.clear()
+            await self._resized.wait()
+        if refused := self._refused:
+            self.instance_count = before
+        self._trim()
+        if refused:
+            raise Usage(f"an instance did not start: {refused}")
 
     async def close(self) -> None:
         """Answers what is in flight, and stops every instance with the platform's grace. May be
@@ -162,10 +168,12 @@ class RealtimeEndpoint:
         if self.status is not EndpointStatus.FAILED:
             self.status = EndpointStatus.DELETING
         self._created.set()
-        tasks = {*self._restarts, *self._open, *(pump.task for pump in self._streams)}
+        self._resized.set()
+        streams = (pump.task for pump in self._streams)
+        tasks = {*self._restarts, *self._leaving, *self._open, *streams}
         for task, future in self._open.items():
             task.cancel()
-            _answer(future, ModelError.no_response())
+            answer(future, ModelError.no_response())
         for task in tasks - set(self._open):
             task.cancel()
         if tasks:
@@ -210,25 +218,32 @@ class RealtimeEndpoint:
             exchange = self._exchange(slot, invoke, told)
             reply = await exchange.run(self.wire_limits, self._lost)
         except RuntimeFailure as failure:
-            _answer(future, failure)
+            answer(future, failure)
         except Exception as error:
-            _answer(future, error)
+            answer(future, error)
             raise
         else:
-            _answer(future, reply)
+            answer(future, reply)
 
     def _over(self, pump: Pump, told: Invocation, error: BaseException | None) -> None:
         """A stream came to its end, one way or another."""
         self._streams.discard(pump)
         if error is not None:
-            _note(told, error)
+            note(told, error)
         self.journal.end(told, self._clock.now())
 
     # -- instances -----------------------------------------------------------------------------
 
     def _start(self) -> None:
         self._last += 1
+        self._starting.add(self._last)
         self._instances.start(self._last, provisioned=True)
+
+    def _trim(self) -> None:
+        for slot in too_many(self._ready, self.instance_count):
+            task = asyncio.create_task(left(slot, self.journal, self._instances))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
     def _lost(self, number: int, why: str, *, at_once: bool = True) -> None:
         """Its container ended; another one takes its place."""
@@ -245,8 +260,13 @@ class RealtimeEndpoint:
     def instance_ready(self, number: int, report: StartReport) -> None:  # noqa: ARG002
         slot = self._instances.ready(number)
         assert slot is not None, "nothing stops an instance that starts"
+        self._starting.discard(number)
         self._ready[number] = slot
         self._failures = 0
+        self._refused = ""
+        self._resized.set()
+        if self.status is EndpointStatus.IN_SERVICE:
+            self._trim()
         if self.status is EndpointStatus.CREATING and len(self._ready) == self.instance_count:
             self.status = EndpointStatus.IN_SERVICE
             self._health.begin()
@@ -254,6 +274,9 @@ class RealtimeEndpoint:
 
     def instance_failed(self, number: int, failure: StartFailure) -> None:
         self._instances.stop(number, why=failure.words, at_once=True)
+        self._starting.discard(number)
+        self._refused = failure.words
+        self._resized.set()
         if self.status is EndpointStatus.CREATING:
             self.status = EndpointStatus.FAILED
             self._trouble = failure.error
@@ -270,21 +293,8 @@ class RealtimeEndpoint:
         wait = RESTART_SECONDS * 2 ** min(self._failures, 10)
         self._failures += 1
         await self._clock.sleep(min(wait, RESTART_SECONDS_AT_MOST))
-        self._start()
+        if len(self._ready) + len(self._starting) < self.instance_count:
+            self._start()
 
     def instance_gone(self, number: int) -> None:
         self._lost(number, "it ended while nobody used it")
-
-
-def _note(told: Invocation, error: BaseException) -> None:
-    told.error = error.code if isinstance(error, RuntimeFailure) else type(error).__name__
-
-
-def _answer(future: asyncio.Future[Reply], answer: Reply | BaseException) -> None:
-    """The first answer counts."""
-    if future.done():
-        return
-    if isinstance(answer, BaseException):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)

@@ -7,7 +7,8 @@ request gets, who waits for the answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 from emulator.clock import Clock
 from emulator.endpoint_exchange import ran_out
@@ -179,3 +180,25 @@ class Pump:
                 self._room.release()
         finally:
             self.task.cancel()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """A container's answer while it comes. `parts` raises ModelStreamError."""
+
+    headers: Mapping[str, str]
+    parts: AsyncIterator[bytes]
+
+
+def note(told: Invocation, error: BaseException) -> None:
+    told.error = error.code if isinstance(error, RuntimeFailure) else type(error).__name__
+
+
+def answer(future: asyncio.Future[Reply], answer: Reply | BaseException) -> None:
+    """The first answer counts."""
+    if future.done():
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -39,9 +39,10 @@ class Setup:
     image: str
     name: str = ""  # of the image, when empty
     profile: Profile = "serverless"
-    memory_mb: int = 2048
+    memory_mb: int | None = 2048  # None: no bound; only for the realtime profile
     environment: Mapping[str, str] = field(default_factory=dict)
     model_data: Path | None = None
+    network: bool = True  # False: EnableNetworkIsolation, the container has no way out
     startup_seconds: float | None = None  # in place of the platform's window
     host: str = HOST  # where it listens
     port: int = 0  # a free one
@@ -70,7 +71,7 @@ class Setup:
         if self.profile == "serverless" and self.memory_mb not in MEMORY_SIZES_MB:
             sizes = ", ".join(map(str, MEMORY_SIZES_MB))
             raise Usage(f"memory is one of {sizes} MB, not {self.memory_mb}")
-        if self.memory_mb < 1 or self.instance_count < 1:
+        if (self.memory_mb is not None and self.memory_mb < 1) or self.instance_count < 1:
             raise Usage(
                 "memory_mb and instance_count are at least 1, not"
                 f" {self.memory_mb} and {self.instance_count}"
@@ -103,6 +104,16 @@ class Setup:
                 )
 
     @property
+    def memory_bytes(self) -> int | None:
+        return None if self.memory_mb is None else self.memory_mb * MIB
+
+    @property
+    def _cpus(self) -> float | None:
+        if self.profile == "realtime" or self.memory_mb is None:
+            return None
+        return cpus(self.memory_mb)
+
+    @property
     def policy(self) -> PolicyConfig:
         config = PolicyConfig.of(
             self.limits,
@@ -121,9 +132,10 @@ class Setup:
             image=self.image,
             environment={**platform_environment(), **self.environment},
             port=self.limits.port,
-            memory_bytes=self.memory_mb * MIB,
-            cpus=cpus(self.memory_mb) if self.profile == "serverless" else None,
+            memory_bytes=self.memory_bytes,
+            cpus=self._cpus,
             model_dir=model_dir,
+            network=self.network,
             role="endpoint",
         )
 

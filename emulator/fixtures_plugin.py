@@ -31,7 +31,7 @@ import pytest
 
 from emulator.errors import Usage
 from emulator.limits import Profile
-from emulator.local import ServerlessEndpoint
+from emulator.local import LocalSageMaker, ServerlessEndpoint
 
 Running = dict[str, ServerlessEndpoint]
 
@@ -119,3 +119,12 @@ def router(running: Running) -> Callable[..., None]:
         request.url = urlunsplit((base.scheme, base.netloc, path, query, ""))
 
     return route
+
+
+@pytest.fixture(scope="session")
+def local_sagemaker() -> Iterator[LocalSageMaker]:
+    """A local SageMaker for code that deploys. Such code finds it by `local_sagemaker.environment`;
+    `local_sagemaker.client("sagemaker")` gives a client of boto3.
+    """
+    with LocalSageMaker() as opened:
+        yield opened

@@ -1,12 +1,14 @@
-"""The block at the foot of the terminal that shows an endpoint live: one picture of one moment.
+"""The foot of the terminal that shows all endpoints live: one picture of one moment.
 
-Owns: what stands where, at every width and height. Must not know: where the values come from, time,
-who writes to the terminal (`live_terminal`).
+Owns: which endpoint gets how much room, at every width and height. Must not know: what is told of
+one endpoint (`live_block`), where the values come from, time, who writes to the terminal
+(`live_terminal`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -14,210 +16,149 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from emulator.endpoint_state import EndpointStatus, InstanceState
-from emulator.limits import MIB, Profile
-from emulator.view import InstanceView, Percentiles, Snapshot
-
-STYLES = {
-    InstanceState.STARTING: "yellow",
-    InstanceState.BUSY: "bold cyan",
-    InstanceState.IDLE: "green",
-    InstanceState.FROZEN: "blue",
-}
-"""Also the order in which instances are shown when there is no room for all."""
-
-STATUS_STYLES = {
-    EndpointStatus.IN_SERVICE: "bold green",
-    EndpointStatus.FAILED: "bold red",
-}
-
-WIDE = 84
-"""From here on there is room for the container's id."""
+from emulator.endpoint_state import EndpointStatus
+from emulator.live_block import STATUS_STYLES, Block, flow, lines, milliseconds
 
 MOST_ROWS = 16
 LEAST_ROWS = 3
 LINES_BESIDES = 10
-"""Of the block without the instances' rows, and a line for what scrolls above."""
+"""Of one endpoint without its instances' rows, and a line for what scrolls above."""
 
-BAR = 10
+ROWS = (MOST_ROWS, 8, LEAST_ROWS, 0)
+"""Of each endpoint's instances, when there are several; the first that fits is taken."""
+
+SHARE = 2 / 3
+"""Of the window, at most, for several endpoints as a whole: the lines above are read as well."""
+
+WIDE = 104
+"""From here on there is room for all columns of a line for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What is shown."""
 
-    name: str
-    image: str
-    profile: Profile
-    memory_mb: int
     url: str
-    status: EndpointStatus
-    up_seconds: float
-    board: Snapshot
-    notes: Sequence[str] = ()  # what is waited for
+    blocks: Sequence[Block] = ()
     hints: Sequence[str] = ()  # keys
     warnings: Sequence[str] = ()
 
 
 def render(frame: Frame, width: int, height: int) -> RenderableType:
     """At most `height - 1` lines as long as that is 12 or more."""
-    parts: list[RenderableType] = [Rule(style="dim")]
-    parts += flow(_title(frame), width)
-    parts += [Text(f"warning: {warning}", style="yellow") for warning in frame.warnings]
-    parts += flow([Text(note, style="yellow") for note in frame.notes], width)
-    if frame.status is not EndpointStatus.CREATING:
-        parts += flow(_counts(frame), width)
-        parts += flow(_latencies(frame.board), width)
-    if frame.board.instances:
-        parts += _instances(frame, width, height)
-    elif frame.status is EndpointStatus.IN_SERVICE:
-        parts.append(Text("no instance runs; the next request is a cold start", style="dim"))
-    if frame.hints:
-        parts += flow([Text(hint, style="dim") for hint in frame.hints], width)
-    return Group(*parts)
+    head: list[RenderableType] = [Rule(style="dim")]
+    foot = [Text(f"warning: {warning}", style="yellow") for warning in frame.warnings]
+    foot += flow([Text(hint, style="dim") for hint in frame.hints], width)
+    if not frame.blocks:
+        return Group(*head, *flow(_waiting(frame), width), *foot)
+    if len(frame.blocks) == 1:
+        rows = max(LEAST_ROWS, min(MOST_ROWS, height - LINES_BESIDES))
+        return Group(*head, *lines(frame.blocks[0], width, url=frame.url, rows=rows), *foot)
+    head += flow(_together(frame), width)
+    room = height - 1 - _height([*head, *foot], width)
+    return Group(*head, *_several(frame.blocks, width, room), *foot)
 
 
-def flow(pieces: Iterable[Text], width: int, gap: int = 3) -> list[Text]:
-    """Pieces beside each other as far as they fit; one that no line could hold is cut."""
-    lines: list[Text] = []
-    for piece in pieces:
-        piece.no_wrap, piece.overflow = True, "ellipsis"
-        if lines and lines[-1].cell_len + gap + piece.cell_len <= width:
-            lines[-1].append(" " * gap).append_text(piece)
-        else:
-            lines.append(piece.copy())
-    return lines
-
-
-def _title(frame: Frame) -> list[Text]:
-    kind = "serverless" if frame.profile == "serverless" else "real-time"
+def _waiting(frame: Frame) -> list[Text]:
     return [
-        Text(frame.name, style="bold"),
-        Text(frame.status.value, style=STATUS_STYLES.get(frame.status, "bold yellow")),
+        Text("byoc", style="bold"),
+        Text("waiting for deploy calls", style="bold yellow"),
         Text(f"{frame.url}/", style="underline"),
-        Text(f"{kind}, {frame.memory_mb} MB", style="dim"),
-        Text(frame.image, style="dim"),
-        Text(f"up {duration(frame.up_seconds)}", style="dim"),
     ]
 
 
-def _counts(frame: Frame) -> list[Text]:
-    board = frame.board
-    told = [
-        _limited(board)
-        if frame.profile == "serverless"
-        else _number("in flight", board.concurrency),
-        _number("invocations", board.invocations),
-    ]
-    if frame.profile == "serverless":
-        told += [
-            _number("cold starts", board.cold, "yellow"),
-            _number("throttles", board.throttles, "bold red"),
-        ]
-    errors = _number("errors", sum(board.errors.values()), "bold red")
-    if board.errors:
-        by_code = ", ".join(f"{code} {number}" for code, number in board.errors.items())
-        errors.append(f" ({by_code})")
-    return [*told, errors]
-
-
-def _limited(board: Snapshot) -> Text:
-    used, limit = board.concurrency, board.max_concurrency
-    full = min(BAR, -(-used * BAR // limit)) if limit else 0
-    style = "bold red" if used >= limit else "cyan"
-    text = Text("concurrency ", style="")
-    text.append("█" * full, style=style).append("░" * (BAR - full), style="dim")
-    return text.append(f" {used}/{limit}", style="bold")
-
-
-def _number(name: str, value: int, style: str = "bold") -> Text:
-    return Text(f"{name} ").append(f"{value:,}", style=style if value else "dim")
-
-
-def _latencies(board: Snapshot) -> list[Text]:
-    if not board.measured:
-        return [Text("latency: no request yet", style="dim")]
-    last = f"last {board.measured:,}" if board.measured > 1 else "1 request"
+def _together(frame: Frame) -> list[Text]:
+    told = Counter(block.status.value for block in frame.blocks)
     return [
-        Text(f"latency, ms ({last})"),
-        _percentiles("total", board.total),
-        _percentiles("model", board.model),
+        Text(", ".join(f"{number} {status}" for status, number in told.items()), style="bold"),
+        Text(f"{frame.url}/", style="underline"),
     ]
 
 
-def _percentiles(name: str, values: Percentiles) -> Text:
-    text = Text(name)
-    for label, value in (("p50", values.p50), ("p90", values.p90), ("p99", values.p99)):
-        text.append(f" {label} ", style="dim").append(_milliseconds(value), style="bold")
-    return text
+def _several(blocks: Sequence[Block], width: int, room: int) -> list[RenderableType]:
+    """As much of each as there is room for all."""
+    for rows in ROWS:
+        whole = [part for block in blocks for part in lines(block, width, rows=rows)]
+        if _height(whole, width) <= room * SHARE:
+            return whole
+    shown, hidden = list(blocks), list[Block]()
+    if len(blocks) + 1 > room:
+        shown, hidden = _chosen(blocks, max(LEAST_ROWS, room - 2))
+    parts: list[RenderableType] = [_table(shown, width), *([_rest(hidden)] if hidden else [])]
+    notes = [_note(block) for block in shown if block.notes]
+    return parts + notes[: max(0, room - _height(parts, width))]
 
 
-def _milliseconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+def _note(block: Block) -> Text:
+    told = Text(f"{block.name}: {', '.join(block.notes)}", style="yellow")
+    told.no_wrap, told.overflow = True, "ellipsis"
+    return told
 
 
-def _instances(frame: Frame, width: int, height: int) -> list[RenderableType]:
-    board = frame.board
-    room = max(LEAST_ROWS, min(MOST_ROWS, height - LINES_BESIDES))
-    order = list(STYLES)
-    chosen = sorted(board.instances, key=lambda one: (order.index(one.state), -one.since))
-    hidden: list[InstanceView] = []
-    if len(chosen) > room:
-        chosen, hidden = chosen[: room - 1], chosen[room - 1 :]
-    chosen.sort(key=lambda one: one.instance)
+def _height(parts: Sequence[RenderableType], width: int) -> int:
+    """In lines; a text that may fold is counted as its folds."""
+    total = 0
+    for part in parts:
+        if isinstance(part, Table):
+            total += part.row_count + 1
+        elif isinstance(part, Text) and not part.no_wrap:
+            total += max(1, -(-part.cell_len // max(1, width - 10)))  # words are not broken
+        else:
+            total += 1
+    return total
+
+
+def _chosen(blocks: Sequence[Block], number: int) -> tuple[list[Block], list[Block]]:
+    """Those that somebody looks for, in their order; and the others."""
+
+    def matters(block: Block) -> tuple[bool, int]:
+        busy = 0 if block.board is None else block.board.concurrency
+        return block.status is EndpointStatus.IN_SERVICE, -busy
+
+    first = {id(block) for block in sorted(blocks, key=matters)[:number]}
+    return (
+        [block for block in blocks if id(block) in first],
+        [block for block in blocks if id(block) not in first],
+    )
+
+
+def _rest(hidden: Sequence[Block]) -> Text:
+    told = Counter(block.status.value for block in hidden)
+    words = ", ".join(f"{number} {status}" for status, number in told.items())
+    return Text(f"and {len(hidden)} more: {words}", style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _table(blocks: Sequence[Block], width: int) -> Table:
+    """A line for each."""
     wide = width >= WIDE
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-    for name, right in (("instance", True), ("state", False), ("for", True), ("served", True),
-                        ("memory, MB", True)):  # fmt: skip
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    table.add_column("endpoint", style="bold", no_wrap=True, overflow="ellipsis")
+    table.add_column("status", no_wrap=True, overflow="ellipsis")
+    names = ("in flight", "invocations", "throttles", "errors")
+    for name in (*names, *(("cold starts", "p50, ms", "p99, ms") if wide else ())):
+        table.add_column(name, justify="right", no_wrap=True, overflow="ellipsis")
+    for block in blocks:
+        status = Text(block.status.value, style=STATUS_STYLES.get(block.status, "bold yellow"))
+        table.add_row(Text(block.name), status, *_cells(block, wide=wide))
+    return table
+
+
+def _cells(block: Block, *, wide: bool) -> list[Text]:
+    board = block.board
+    if board is None:
+        return [Text("-", style="dim")] * (7 if wide else 4)
+    limit = f"/{board.max_concurrency}" if block.profile == "serverless" else ""
+    cells = [
+        Text(f"{board.concurrency}{limit}"),
+        Text(f"{board.invocations:,}"),
+        _bad(board.throttles),
+        _bad(sum(board.errors.values())),
+    ]
     if wide:
-        table.add_column("container", style="dim", no_wrap=True, overflow="ellipsis")
-    for one in chosen:
-        cells = [
-            Text(str(one.instance)),
-            _state(one, serverless=frame.profile == "serverless"),
-            Text(duration(board.now - one.since)),
-            Text(f"{one.served:,}"),
-            _memory(one.memory_bytes, board.memory_limit_bytes),
-        ]
-        table.add_row(*cells, *([Text(one.container[:12])] if wide else []))
-    return [table, *([_rest(hidden)] if hidden else [])]
+        cells.append(_bad(board.cold, "yellow"))
+        cells += [Text(milliseconds(board.total.p50)), Text(milliseconds(board.total.p99))]
+    return cells
 
 
-def _state(one: InstanceView, *, serverless: bool) -> Text:
-    text = Text(one.state.value, style=STYLES[one.state])
-    if one.request is not None:
-        text.append(f" #{one.request}", style="dim")
-    if one.provisioned and serverless:
-        text.append(" provisioned", style="dim")
-    return text
-
-
-def _memory(used: int | None, limit: int | None) -> Text:
-    if used is None:
-        return Text("-", style="dim")
-    share = used / limit if limit else 0.0
-    text = Text(f"{used / MIB:.0f}", style="bold red" if share > 0.9 else "")
-    return text.append(f" / {limit / MIB:.0f}", style="dim") if limit else text
-
-
-def _rest(hidden: Sequence[InstanceView]) -> Text:
-    states = ((state, sum(one.state is state for one in hidden)) for state in STYLES)
-    told = ", ".join(f"{number} {state.value}" for state, number in states if number)
-    return Text(f"and {len(hidden)} more: {told}", style="dim")
-
-
-def duration(seconds: float) -> str:
-    """Short: 3.2 s, 43 s, 12m 05s, 3h 04m."""
-    seconds = max(0.0, seconds)
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    minutes, left = divmod(whole, 60)
-    if minutes < 100:
-        return f"{minutes}m {left:02d}s"
-    return f"{minutes // 60}h {minutes % 60:02d}m"
+def _bad(value: int, style: str = "bold red") -> Text:
+    return Text(f"{value:,}", style=style if value else "dim")

@@ -1,16 +1,15 @@
-"""`byoc serve` before a person's eyes: reports scroll by, the endpoint stays in view below them.
+"""`byoc serve` before a person's eyes: lines scroll by, the endpoints stay in view below them.
 
-Owns: when a frame is drawn, and writing it. Must not know: what stands in a frame (`live_frame`),
-how an endpoint works. The terminal keeps its scrollback; no alternate screen.
+Owns: when a frame is drawn, and writing it. Must not know: what stands in a frame (`live_blocks`,
+`live_frame`), how an endpoint works. The terminal keeps its scrollback; no alternate screen.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TextIO
 
 from rich.console import Console, ConsoleDimensions
@@ -20,15 +19,22 @@ from rich.segment import ControlType, Segment
 from rich.text import Text
 
 from emulator.endpoint_state import EndpointStatus, InstanceChange, Invocation
-from emulator.live import EndpointFailed, Live
+from emulator.live import EndpointFailed
+from emulator.live_blocks import blocks
 from emulator.live_frame import Frame, render
+from emulator.onlooker import ContainerLine, Names, Served
 from emulator.printer import Batch, Printer
-from emulator.serve_lines import ContainerLine, harmless, log_line, starting, warnings
+from emulator.running import CallTold, EndpointTold, Running
+from emulator.serve_words import Statuses, call, exports, log_line, report, warnings
+from emulator.view import Board, Snapshot
 
 LINES_PER_TICK = 200
 """Reports and containers' lines that are shown between two ticks; nobody reads more. The counts
 have every request, and the page every line.
 """
+
+LINES_AT_THE_END = 20
+"""One for each variant."""
 
 
 def wanted(file: TextIO, environment: Mapping[str, str]) -> bool:
@@ -99,7 +105,9 @@ def styled(line: str) -> Text:
     text.highlight_regex(r"^REPORT|^\[\d+\]|^export", "dim")
     text.highlight_regex(r"Setup: [\d.]+ ms", "yellow")
     text.highlight_regex(r"\b\w+(?:Error|Exception|Failure)\b", "red")
-    text.highlight_regex(r"^warning:", "yellow")
+    text.highlight_regex(r"^endpoint \S+: InService.*", "green")
+    text.highlight_regex(r"^  change:.*|^warning:", "yellow")
+    text.highlight_regex(r"\brefused\b|: Failed\b", "red")
     text.highlight_regex(r"^(?:error|critical):", "red")
     return text
 
@@ -110,30 +118,57 @@ class LiveTerminal:
     def __init__(self, printer: Printer[Frame], *, logs: bool) -> None:
         self.logs = logs
         self._printer = printer
-        self._opened: Live | None = None
+        self._served: Served | None = None
+        self._names, self._statuses = Names(), Statuses()
+        self._own = ""  # the endpoint that is not deployed by a call, until it is InService
         self._room = LINES_PER_TICK
         self._hidden = 0
         self._ending = False
+        self._last: list[tuple[str, Board]] = []  # what ran when it was told to stop
 
-    def began(self, opened: Live) -> None:
-        self._opened = opened
+    def listening(self, served: Served) -> None:
+        self._served = served
+        if served.own is not None:
+            self._own = served.own.name
+        else:
+            self._lines(exports(served.environment))
         self._draw()
 
-    def in_service(self, opened: Live) -> None:
-        for variable, value in opened.environment.items():
-            self._printer.line(f"export {variable}={value}")
+    def status(self, told: EndpointTold) -> None:
+        line = self._statuses.line(self._names, told)
+        if not self._ending:
+            if told.name != self._own:
+                self._printer.line(line)
+            elif told.status is EndpointStatus.IN_SERVICE and self._served is not None:
+                self._lines(exports(self._served.environment))
+            if told.status in (EndpointStatus.IN_SERVICE, None) and told.name == self._own:
+                self._own = ""
         self._draw()
 
-    def invocation(self, record: Invocation) -> None:
+    def call(self, told: CallTold) -> None:
+        self._lines(call(told))
+
+    def opened(self, running: Running) -> None:
+        self._names.saw(running)
+        self._draw()
+
+    def closed(self, running: Running) -> None:  # noqa: ARG002
+        self._draw()
+
+    def invocation(self, running: Running, record: Invocation) -> None:
         if self._has_room():
-            self._printer.line(harmless(record.line()))
+            self._printer.line(report(self._names, running, record))
 
-    def instance(self, change: InstanceChange) -> None:
+    def instance(self, running: Running, change: InstanceChange) -> None:
         pass  # the next frame has it
 
-    def log(self, line: ContainerLine) -> None:
+    def log(self, running: Running, line: ContainerLine) -> None:
         if self._has_room():
-            self._printer.line(log_line(line))
+            self._printer.line(log_line(self._names, running, line))
+
+    def _lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._printer.line(line)
 
     def _has_room(self) -> bool:
         if not self._room:
@@ -150,6 +185,9 @@ class LiveTerminal:
 
     def ending(self) -> None:
         self._ending = True
+        if self._served is not None:
+            running = self._served.fleet.running()
+            self._last = [(self._names.of(one), one.board) for one in running]
         self._draw()
 
     def failed(self, error: EndpointFailed) -> None:
@@ -161,49 +199,37 @@ class LiveTerminal:
             self._draw()
 
     def ended(self) -> None:
-        """The last line, which stays."""
-        if (opened := self._opened) is None:
+        """The last lines, which stay."""
+        if (served := self._served) is None:
             return
-        board = opened.board.snapshot(opened.clock.now())
-        told = (
-            (board.invocations, "invocation"), (board.cold, "cold start"),
-            (board.throttles, "throttle"), (sum(board.errors.values()), "error"),
-        )  # fmt: skip
-        counts = ", ".join(f"{number:,} {name}{'s' * (number != 1)}" for number, name in told)
-        self._printer.line(f"endpoint {opened.endpoint.name} is gone: {counts}")
+        now = served.clock.now()
+        for name, board in self._last[:LINES_AT_THE_END]:
+            self._printer.line(f"endpoint {name} is gone: {_summed(board.snapshot(now))}")
+        if (more := len(self._last) - LINES_AT_THE_END) > 0:
+            self._printer.line(f"{more} more are gone")
+        if not self._last and self._own:
+            self._printer.line(f"endpoint {self._own} is gone")
 
     def _hints(self) -> list[str]:
         logs = "hides" if self.logs else "shows"
         return ["Ctrl-C ends it", f"l {logs} container logs", "the URL opens as a page"]
 
     def _draw(self) -> None:
-        opened = self._opened
-        if opened is None:
+        if (served := self._served) is None:
             return
-        setup, now = opened.setup, opened.clock.now()
-        board, journal = opened.board.snapshot(now), opened.endpoint.journal
-        if setup.profile == "realtime":  # an instance works on many requests at once
-            board = dataclasses.replace(board, concurrency=journal.arrived - journal.answered)
-        status = opened.endpoint.status
-        notes: list[str] = []
-        if self._ending:
-            status = EndpointStatus.DELETING
-            grace = setup.limits.stop_grace_seconds
-            notes = ["answering what is in flight", f"SIGTERM, and SIGKILL after {grace:g} s"]
-        elif status is EndpointStatus.CREATING:
-            notes = starting(opened)
         self._printer.frame(
             Frame(
-                name=opened.endpoint.name,
-                image=harmless(setup.image),
-                profile=setup.profile,
-                memory_mb=setup.memory_mb,
-                url=opened.url,
-                status=status,
-                up_seconds=now - opened.began,
-                board=board,
-                notes=notes,
+                url=served.url,
+                blocks=blocks(served, self._names, self._statuses, ending=self._ending),
                 hints=() if self._ending else self._hints(),
-                warnings=warnings(opened),
+                warnings=warnings(served),
             )
         )
+
+
+def _summed(board: Snapshot) -> str:
+    told = (
+        (board.invocations, "invocation"), (board.cold, "cold start"),
+        (board.throttles, "throttle"), (sum(board.errors.values()), "error"),
+    )  # fmt: skip
+    return ", ".join(f"{number:,} {name}{'s' * (number != 1)}" for number, name in told)

@@ -1,7 +1,7 @@
-"""An endpoint for synchronous programs: tests, notebooks.
+"""An endpoint, or a whole local SageMaker, for synchronous programs: tests, notebooks.
 
-Owns: the blocking view of one endpoint. Must not know: how it works, or how it is put together
-(`live`). Everything runs on one event loop in a thread of its own.
+Owns: the blocking view of them. Must not know: how they work, or how they are put together (`live`,
+`plane`), threads (`blocking`).
 
     import emulator
 
@@ -9,29 +9,30 @@ Owns: the blocking view of one endpoint. Must not know: how it works, or how it 
         client = endpoint.client()  # boto3's sagemaker-runtime
         client.invoke_endpoint(EndpointName=endpoint.name, Body=b"...", ContentType="text/csv")
         endpoint.client("cloudwatch").list_metrics()
+
+    with emulator.LocalSageMaker() as aws:
+        aws.client("sagemaker").create_model(...)
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
 from emulator.api.runtime import REGION
+from emulator.blocking import Blocking
 from emulator.endpoint_setup import HOST, Setup
 from emulator.endpoint_state import Invocation
 from emulator.engines import Engine
 from emulator.limits import IDLE_SECONDS, Limits, Profile
 from emulator.live import EndpointFailed, Live, live
-from emulator.loop import portal_options
+from emulator.plane import Listening, plane
+from emulator.running import CallTold
+from emulator.variant import Numbers
 
-__all__ = ["EndpointFailed", "ServerlessEndpoint"]
+__all__ = ["EndpointFailed", "LocalSageMaker", "ServerlessEndpoint"]
 
 
 class ServerlessEndpoint:
@@ -86,80 +87,31 @@ class ServerlessEndpoint:
             limits=limits or Limits(),
         )
         self.name = self.setup.name
-        self._engine = engine
-        self._stack = ExitStack()
-        self._portal: BlockingPortal | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._opened: Future[Live] = Future()
+        self._blocking = Blocking("endpoint", lambda: live(self.setup, engine))
 
     def __enter__(self) -> ServerlessEndpoint:
         """Returns when the endpoint is InService. Raises EndpointFailed, ImageNotFound,
         EngineUnavailable, Usage (the port is taken); then nothing is left. So it is when it is
         interrupted.
         """
-        if self._portal is not None:
-            raise RuntimeError("this endpoint is open already; make another one for a second")
-        self._opened = Future()
-        try:
-            self._portal = self._stack.enter_context(
-                start_blocking_portal(backend_options=portal_options())
-            )
-            self._portal.call(self._begin)
-            self._opened.result()
-        except BaseException:
-            self.__exit__()
-            raise
+        self._blocking.enter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        portal, self._portal = self._portal, None
-        try:
-            if portal is not None:
-                portal.call(self._end)
-        finally:
-            self._stack.close()
-
-    async def _begin(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        try:
-            async with live(self.setup, self._engine) as opened:
-                self._opened.set_result(opened)
-                await asyncio.Event().wait()  # until it is cancelled
-        except BaseException as error:
-            if not self._opened.done():
-                self._opened.set_exception(error)
-                return
-            raise
-
-    async def _end(self) -> None:
-        """What went wrong while closing is raised; what went wrong before was."""
-        task, self._task = self._task, None
-        if task is None:
-            return
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+        self._blocking.exit()
 
     @property
     def _live(self) -> Live:
-        if self._portal is None:
-            raise RuntimeError("the endpoint is there inside of its `with` block only")
-        return self._seen
+        return self._blocking.now
 
     @property
     def _seen(self) -> Live:
-        """Also after the block: what was seen stays."""
-        if not self._opened.done():
-            raise RuntimeError("the endpoint has not been there yet: enter its `with` block first")
-        return self._opened.result()
+        return self._blocking.seen
 
     @property
     def url(self) -> str:
-        """For AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, or a client's `endpoint_url`; a browser finds the
-        endpoint's page there.
+        """For AWS_ENDPOINT_URL, or a client's `endpoint_url`; a browser finds the endpoint's page
+        there.
         """
         return self._live.url
 
@@ -180,20 +132,88 @@ class ServerlessEndpoint:
 
     def logs(self) -> list[str]:
         """What its containers wrote, oldest first, those that are gone included."""
-        if self._portal is None:
+        if not self._blocking.is_open:
             return [line.text for line in self._seen.endpoint.logs.lines()]
-        return [line.text for line in self._portal.call(self._live.log_lines, 0)]
+        return [line.text for line in self._blocking.call(self._live.log_lines, 0)]
 
     def client(self, service: str = "sagemaker-runtime", **settings: Any) -> Any:
-        """A boto3 client that talks to this endpoint: of SageMaker Runtime, or "cloudwatch" for
-        its metrics, or "logs" for what its containers wrote. `settings` go to boto3. Needs boto3.
+        """A boto3 client that talks to this endpoint: of SageMaker Runtime, or of any other service
+        that is there, as "cloudwatch" for its metrics, "logs" for what its containers wrote, and
+        "sagemaker" to update it. `settings` go to boto3. Needs boto3.
         """
-        import boto3
+        return client(self.url, service, settings)
 
-        defaults = {
-            "endpoint_url": self.url,
-            "region_name": REGION,
-            "aws_access_key_id": "byoc",
-            "aws_secret_access_key": "byoc",  # any are taken
-        }
-        return boto3.client(service, **{**defaults, **settings})
+
+class LocalSageMaker:
+    """A local SageMaker while the block runs, for code that deploys: its models, configurations and
+    endpoints are made by boto3, the AWS CLI, CloudFormation. Afterwards no container of it is left.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = HOST,
+        port: int = 0,
+        allowed_hosts: Sequence[str] = (),
+        registry: str | None = None,
+        stand_in: str | None = None,
+        startup_seconds: float | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        freeze: bool = False,
+        engine: Engine | None = None,
+    ) -> None:
+        """`registry`: "" for one of its own that `docker push` goes to, or an address; without,
+        images of the engine stand for what was pushed. `stand_in`: the image for every ECR URI.
+
+        Raises Usage.
+        """
+        numbers = Numbers(startup_seconds=startup_seconds, idle_seconds=idle_seconds, freeze=freeze)
+        listening = Listening(
+            host=host,
+            port=port,
+            allowed_hosts=tuple(allowed_hosts),
+            registry=registry,
+            stand_in=stand_in,
+            numbers=numbers,
+        )
+        self._blocking = Blocking("local SageMaker", lambda: plane(listening, engine))
+
+    def __enter__(self) -> LocalSageMaker:
+        """Raises EngineUnavailable, Usage (the port is taken); then nothing is left."""
+        self._blocking.enter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._blocking.exit()
+
+    @property
+    def url(self) -> str:
+        """For AWS_ENDPOINT_URL, or a client's `endpoint_url`; a browser finds a page there."""
+        return self._blocking.now.url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What to export so that unmodified AWS clients come here."""
+        return self._blocking.now.environment
+
+    @property
+    def calls(self) -> list[CallTold]:
+        """The last 200 calls that created, updated or deleted something, or were refused."""
+        return list(self._blocking.seen.fleet.calls)
+
+    def client(self, service: str = "sagemaker", **settings: Any) -> Any:
+        """A boto3 client of any service that is there. `settings` go to boto3. Needs boto3."""
+        return client(self.url, service, settings)
+
+
+def client(url: str, service: str, settings: Mapping[str, Any]) -> Any:
+    """Of boto3; any credentials are taken."""
+    import boto3
+
+    defaults = {
+        "endpoint_url": url,
+        "region_name": REGION,
+        "aws_access_key_id": "byoc",
+        "aws_secret_access_key": "byoc",
+    }
+    return boto3.client(service, **{**defaults, **settings})

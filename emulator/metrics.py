@@ -62,14 +62,14 @@ class Recorder:
         variant: str,
         max_concurrency: Callable[[], int],
         provisioned: Callable[[], int],
-        memory_limit_bytes: int,
+        memory_limit_bytes: int | None,
         serverless: bool = True,
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
         self.endpoint = endpoint
         self.dimensions = {"EndpointName": endpoint, "VariantName": variant}
         self._max_concurrency, self._provisioned = max_concurrency, provisioned
-        self._memory_limit = memory_limit_bytes
+        self.memory_limit_bytes = memory_limit_bytes  # None: unknown; an update may change it
         self._serverless, self._now = serverless, now
         self._total: dict[Metric, Bucket] = {}  # since the beginning
         self._past: dict[datetime, dict[Metric, Summary]] = {}  # minutes that are over
@@ -127,8 +127,8 @@ class Recorder:
             self._add(MODEL_SETUP_TIME, told.setup_seconds * MICROSECONDS)
         if self._provisioned():
             self._add(PROVISIONED_INVOCATIONS if told.provisioned else SPILLOVER, 1)
-        if told.memory_bytes is not None:
-            self._add(MEMORY, 100 * told.memory_bytes / self._memory_limit)
+        if told.memory_bytes is not None and self.memory_limit_bytes:
+            self._add(MEMORY, 100 * told.memory_bytes / self.memory_limit_bytes)
 
     def _changed(self, change: InstanceChange) -> None:
         before = len(self._working)

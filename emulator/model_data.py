@@ -76,7 +76,8 @@ def _look_at(archive: Path, member: tarfile.TarInfo) -> None:
             "pack the file itself: `tar --dereference --hard-dereference -czf model.tar.gz"
             " -C MODEL_DIRECTORY .` (a Hugging Face cache is full of links; use its snapshot)",
         )
-    if path.is_absolute() or ".." in path.parts:
+    # Python takes the slash off a directory's name: of "/" nothing is left.
+    if path.is_absolute() or ".." in path.parts or not member.name:
         raise _refused(
             archive,
             f"{member.name!r} points outside of the archive",

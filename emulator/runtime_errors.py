@@ -70,7 +70,7 @@ class Place:
     endpoint: str
     request_id: str
     region: str = "us-east-1"
-    account: str = "000000000000"
+    account: str = "123456789012"
 
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")

@@ -1,6 +1,6 @@
-"""`byoc serve`: a live endpoint on the terminal until it is told to stop.
+"""`byoc serve`: a local SageMaker on the terminal until it is told to stop.
 
-Owns: signals, exit codes, who is told what happens. Must not know: how the endpoint works (`live`),
+Owns: signals, exit codes, who is told what happens. Must not know: how it works (`plane`, `live`),
 what the onlooker makes of it (`serve_lines`, `live_terminal`).
 """
 
@@ -19,16 +19,20 @@ from contextlib import AsyncExitStack, ExitStack
 
 from emulator import live_terminal
 from emulator.clock import Clock, SystemClock
-from emulator.endpoint_setup import Setup
 from emulator.engines import EngineUnavailable, ImageNotFound
 from emulator.errors import Usage
 from emulator.keys import keys
-from emulator.live import EndpointFailed, Live, live
+from emulator.live import EndpointFailed, started
 from emulator.live_terminal import LiveTerminal
 from emulator.loop import run
+from emulator.onlooker import Onlooker, Served, Watching
+from emulator.plane import Plane, plane
 from emulator.printer import plain_lines, printing
-from emulator.serve_lines import JsonLines, LogLines, Onlooker, PlainLines, harmless
-from emulator.serve_options import setup_of
+from emulator.running import Fleet
+from emulator.serve_json import JsonLines
+from emulator.serve_lines import LogLines, PlainLines
+from emulator.serve_options import Wanted, wanted_of
+from emulator.serve_words import harmless
 
 FAILED, ENGINE, USAGE = 1, 2, 4
 STDERR = 2
@@ -43,9 +47,9 @@ def serve(options: argparse.Namespace) -> int:
     InService; 1 the endpoint failed; 2 the engine; 4 usage.
     """
     try:
-        setup = setup_of(options)
+        wanted = wanted_of(options)
         with _onlooker(options) as onlooker:
-            run(_serve(setup, onlooker))
+            run(_serve(wanted, onlooker))
             onlooker.ended()
     except EndpointFailed as error:
         return _sorry(FAILED, f"the endpoint failed. {error}")
@@ -93,7 +97,7 @@ def _onlooker(options: argparse.Namespace) -> Iterator[Onlooker]:
         yield onlooker
 
 
-async def _serve(setup: Setup, onlooker: Onlooker) -> None:
+async def _serve(wanted: Wanted, onlooker: Onlooker) -> None:
     """The first signal cancels, whatever it is that goes on; what follows it changes nothing:
     closing must not be interrupted, and takes as long as the container does, at most 30 s.
     """
@@ -107,24 +111,22 @@ async def _serve(setup: Setup, onlooker: Onlooker) -> None:
             me.cancel()
         told.append(number)
 
-    def begun(opened: Live) -> None:
-        journal = opened.endpoint.journal
-        journal.listeners.append(onlooker.invocation)
-        journal.watchers.append(onlooker.instance)
-        onlooker.began(opened)
-        looking.append(opened)
-
-    looking: list[Live] = []
-    clock = SystemClock()
+    fleet = Fleet()
     async with AsyncExitStack() as stack:
         stack.enter_context(_signals(stop))
         if isinstance(onlooker, LiveTerminal):
             stack.enter_context(keys(onlooker.key))
-        ticking = asyncio.create_task(_tick(onlooker, looking, clock))
+        watching = Watching(fleet, onlooker)
+        stack.callback(watching.close)
+        ticking = asyncio.create_task(_tick(onlooker, watching, SystemClock()))
         stack.callback(ticking.cancel)
         try:
-            async with live(setup, begun=begun) as opened:
-                onlooker.in_service(opened)
+            async with plane(wanted.listening, fleet=fleet) as opened:
+                onlooker.listening(_served(opened, wanted))
+                if wanted.setup is None:
+                    opened.warm()
+                else:
+                    await started(opened, wanted.setup)
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
             if not told:
@@ -132,6 +134,17 @@ async def _serve(setup: Setup, onlooker: Onlooker) -> None:
         except EndpointFailed as error:
             onlooker.failed(error)
             raise
+
+
+def _served(opened: Plane, wanted: Wanted) -> Served:
+    return Served(
+        fleet=opened.fleet,
+        url=opened.url,
+        environment=opened.environment,
+        clock=opened.clock,
+        host=wanted.listening.host,
+        own=wanted.setup,
+    )
 
 
 @contextlib.contextmanager
@@ -149,20 +162,12 @@ def _signals(stop: Callable[[int], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-async def _tick(onlooker: Onlooker, looking: list[Live], clock: Clock) -> None:
+async def _tick(onlooker: Onlooker, watching: Watching, clock: Clock) -> None:
     """Lets the onlooker see time go by, and containers' lines as they come."""
-    seen, due = 0, 0.0
+    due = 0.0
     while True:
         await clock.sleep(TICK_SECONDS)
-        for opened in looking:
-            if onlooker.logs and clock.now() >= due:
-                due = clock.now() + COLLECT_SECONDS
-                seen = await _show_logs(onlooker, opened, seen)
+        if onlooker.logs and clock.now() >= due:
+            due = clock.now() + COLLECT_SECONDS
+            await watching.collect()
         onlooker.tick()
-
-
-async def _show_logs(onlooker: Onlooker, opened: Live, seen: int) -> int:
-    for line in await opened.log_lines(seen):
-        onlooker.log(line)
-        seen = line.sequence
-    return seen

@@ -1,229 +1,143 @@
-"""What `byoc serve` tells, as lines: for people, for pipes and for programs.
+"""What `byoc serve` tells, as lines: for people, and for pipes.
 
-Owns: the words of a line, and the JSON of an event. Must not know: who prints them, colours, the
-live display (`live_terminal`).
+Owns: which event makes a line, and when. Must not know: the words (`serve_words`), who prints them,
+JSON (`serve_json`), the live display (`live_terminal`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
-import re
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
 
-from emulator.clock import wall_clock
-from emulator.endpoint_setup import HOST
-from emulator.endpoint_state import InstanceChange, InstanceState, Invocation
-from emulator.live import EndpointFailed, Live
+from emulator.endpoint_state import EndpointStatus, InstanceChange, Invocation
+from emulator.live import EndpointFailed
+from emulator.onlooker import ContainerLine, Names, Served
+from emulator.running import CallTold, EndpointTold, Running
+from emulator.serve_words import (
+    Statuses,
+    call,
+    exports,
+    harmless,
+    log_line,
+    report,
+    starting,
+    warnings,
+)
 
 Say = Callable[[str], None]
 
 STILL_SECONDS = 10.0
-"""How often a line says that the endpoint is still Creating."""
-
-LONGEST = 4000
-"""Characters of a container's line that are shown to people."""
-
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
-class ContainerLine(Protocol):
-    """A line of a container; `endpoint_logs` has them."""
-
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def instance(self) -> int: ...
-    @property
-    def container(self) -> str: ...
-    @property
-    def nanoseconds(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-
-
-class Onlooker(Protocol):
-    """Who is told what `byoc serve` sees. No method waits."""
-
-    def began(self, opened: Live) -> None:
-        """It listens, and its first instances start."""
-
-    def in_service(self, opened: Live) -> None: ...
-
-    def invocation(self, record: Invocation) -> None: ...
-
-    def instance(self, change: InstanceChange) -> None: ...
-
-    def log(self, line: ContainerLine) -> None: ...
-
-    def tick(self) -> None:
-        """A little time went by."""
-
-    def ending(self) -> None:
-        """It was told to stop; what is in flight is answered, and instances stop."""
-
-    def failed(self, error: EndpointFailed) -> None: ...
-
-    def ended(self) -> None:
-        """Nothing runs any more."""
-
-    @property
-    def logs(self) -> bool:
-        """Whether what containers write is wanted now."""
-
-
-def harmless(text: str) -> str:
-    """What a container or a caller wrote, without what would drive the reader's terminal."""
-    return _CONTROLS.sub(lambda one: f"\\x{ord(one[0]):02x}", _ESCAPES.sub("", text.rstrip("\r\n")))
-
-
-def starting(opened: Live) -> list[str]:
-    """What an endpoint that is Creating waits for."""
-    waited = opened.clock.now() - opened.began
-    window = f"{waited:.0f} s of {opened.setup.limits.startup_seconds:g} s"
-    told = [one for one in opened.endpoint.journal.instances.values() if one.state is STARTING]
-    if not told:
-        return [f"waiting for the engine, {window}"]
-    first = min(told, key=lambda one: one.instance)
-    if not first.container:
-        return [f"starting the container, {window}"]
-    said = [f"/ping said last: {harmless(first.why.removeprefix(PING))}"] if first.why else []
-    return [f"container {first.container[:12]} started, {window}", *said]
-
-
-STARTING = InstanceState.STARTING
-PING = "GET /ping: "
-
-
-def warnings(opened: Live) -> list[str]:
-    """What somebody should know before they use it."""
-    setup = opened.setup
-    if setup.host in (HOST, "localhost", "::1"):
-        return []
-    told = (
-        f"it listens on {setup.host}, not on the loopback alone: everybody who reaches this machine"
-        " there can run requests on your container and read its logs, without a password."
-    )
-    return [told]
+"""How often a line says that an endpoint is still Creating."""
 
 
 class PlainLines:
-    """One line per event, as in a log."""
+    """One line per event, as in a log. What becomes of the endpoint of `byoc serve IMAGE` in the
+    beginning and at the end reads as if there were no others.
+    """
 
     def __init__(self, say: Say, *, logs: bool) -> None:
         self.logs = logs
         self._say = say
-        self._creating: Live | None = None
-        self._told = 0.0
-        self._name = ""
-        self._grace = 0.0
+        self._served: Served | None = None
+        self._names, self._statuses = Names(), Statuses()
+        self._own = ""  # the endpoint that is not deployed by a call, until it is InService
+        self._told: dict[tuple[str, str], float] = {}  # when a line about it was last said
+        self._ending = False
+        self._gone = ""  # the last line
 
-    def began(self, opened: Live) -> None:
-        self._creating, self._told = opened, opened.clock.now()
-        self._name, self._grace = opened.endpoint.name, opened.setup.limits.stop_grace_seconds
-
-    def in_service(self, opened: Live) -> None:
-        self._creating = None
-        for warning in warnings(opened):
+    def listening(self, served: Served) -> None:
+        self._served = served
+        if served.own is not None:
+            self._own = served.own.name
+            return
+        for warning in warnings(served):
             self._say(f"warning: {warning}")
-        self._say(f"endpoint {opened.endpoint.name} is InService at {opened.url}")
-        for variable, value in opened.environment.items():
-            self._say(f"export {variable}={value}")
+        self._say(f"listening at {served.url}, waiting for deploy calls")
+        for line in exports(served.environment):
+            self._say(line)
 
-    def invocation(self, record: Invocation) -> None:
-        self._say(harmless(record.line()))
+    def status(self, told: EndpointTold) -> None:
+        line = self._statuses.line(self._names, told)
+        if told.status is EndpointStatus.CREATING:
+            self._told[told.region, told.name] = told.at
+        else:
+            self._told.pop((told.region, told.name), None)
+        if self._ending:
+            return
+        if told.name != self._own:
+            self._say(line)
+        elif told.status is EndpointStatus.IN_SERVICE:
+            self._own_in_service()
+        elif told.status is None:
+            self._own = ""
 
-    def instance(self, change: InstanceChange) -> None:
+    def _own_in_service(self) -> None:
+        assert self._served is not None, "statuses come after listening"
+        for warning in warnings(self._served):
+            self._say(f"warning: {warning}")
+        self._say(f"endpoint {self._own} is InService at {self._served.url}")
+        for line in exports(self._served.environment):
+            self._say(line)
+        self._own = ""
+
+    def call(self, told: CallTold) -> None:
+        for line in call(told):
+            self._say(line)
+
+    def opened(self, running: Running) -> None:
+        self._names.saw(running)
+
+    def closed(self, running: Running) -> None:
+        pass  # its endpoint's status tells
+
+    def invocation(self, running: Running, record: Invocation) -> None:
+        self._say(report(self._names, running, record))
+
+    def instance(self, running: Running, change: InstanceChange) -> None:
         pass  # the reports tell enough
 
-    def log(self, line: ContainerLine) -> None:
-        self._say(log_line(line))
+    def log(self, running: Running, line: ContainerLine) -> None:
+        self._say(log_line(self._names, running, line))
 
     def tick(self) -> None:
-        opened = self._creating
-        if opened is not None and opened.clock.now() - self._told >= STILL_SECONDS:
-            self._told = opened.clock.now()
-            told = "; ".join(starting(opened))
-            self._say(f"endpoint {opened.endpoint.name} is Creating: {told}")
+        served = self._served
+        if served is None or self._ending:
+            return
+        now = served.clock.now()
+        for (region, name), told in self._told.items():
+            since = self._statuses.creating_since(region, name)
+            if since is None or now - told < STILL_SECONDS:
+                continue
+            self._told[region, name] = now
+            running = served.starting(region, name)
+            setup = served.setup(name, running)
+            window = None if setup is None else setup.limits.startup_seconds
+            waits = "; ".join(starting(running, waited=now - since, window=window))
+            self._say(f"endpoint {self._names.endpoint(region, name)} is Creating: {waits}")
 
     def ending(self) -> None:
-        self._creating = None
-        if self._name:
-            self._say(
-                f"endpoint {self._name} is Deleting: SIGTERM to its containers, SIGKILL to those"
-                f" that still run after {self._grace:g} s"
-            )
+        self._ending = True
+        if self._served is None:
+            return
+        names = self._served.names() or ([self._own] if self._own else [])
+        if not names:
+            return
+        grace = self._served.grace_seconds()
+        whose, verb, their = f"endpoint {names[0]}", "is", "its"
+        if len(names) > 1:
+            whose, verb, their = f"{len(names)} endpoints", "are", "their"
+        self._say(
+            f"{whose} {verb} Deleting: SIGTERM to {their} containers, SIGKILL to those that still"
+            f" run after {grace:g} s"
+        )
+        self._gone = f"{whose} {verb} gone"
 
-    def failed(self, error: EndpointFailed) -> None:  # noqa: ARG002 - it is told on standard error
-        self._creating = None
-
-    def ended(self) -> None:
-        if self._name:
-            self._say(f"endpoint {self._name} is gone")
-
-
-def log_line(line: ContainerLine) -> str:
-    """A container's, prefixed by its instance."""
-    text = harmless(line.text)
-    if (more := len(text) - LONGEST) > 0:
-        text = f"{text[:LONGEST]} ... ({more:,} more characters)"
-    return f"[{line.instance}] {text}"
-
-
-class JsonLines:
-    """One object per line; `event` says what it is, `time` when it was told, in UTC."""
-
-    def __init__(self, say: Say, *, logs: bool) -> None:
-        self.logs = logs
-        self._say = say
-
-    def _tell(self, event: str, fields: Mapping[str, object]) -> None:
-        self._say(json.dumps({"event": event, "time": wall_clock().isoformat(), **fields}))
-
-    def began(self, opened: Live) -> None:
-        self._tell("Creating", {"endpoint": opened.endpoint.name, "url": opened.url})
-
-    def in_service(self, opened: Live) -> None:
-        told = {
-            "endpoint": opened.endpoint.name,
-            "url": opened.url,
-            "profile": opened.setup.profile,
-            "environment": opened.environment,
-            "warnings": warnings(opened),
-        }
-        self._tell("InService", told)
-
-    def invocation(self, record: Invocation) -> None:
-        fields = record.as_json()
-        del fields["event"]
-        self._tell("Invocation", fields)
-
-    def instance(self, change: InstanceChange) -> None:
-        self._tell("Instance", {**dataclasses.asdict(change), "state": change.state.value})
-
-    def log(self, line: ContainerLine) -> None:
-        told = {
-            "instance": line.instance,
-            "container": line.container,
-            "nanoseconds": line.nanoseconds,
-            "text": line.text,
-        }
-        self._tell("Log", told)
-
-    def tick(self) -> None:
+    def failed(self, error: EndpointFailed) -> None:  # told on standard error
         pass
 
-    def ending(self) -> None:
-        self._tell("Deleting", {})
-
     def ended(self) -> None:
-        self._tell("Deleted", {})
-
-    def failed(self, error: EndpointFailed) -> None:
-        self._tell("Failed", {"reason": error.reason, "log": error.log})
+        if self._gone:
+            self._say(self._gone)
 
 
 class LogLines(logging.Handler):

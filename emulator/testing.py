@@ -141,6 +141,7 @@ class FakeEngine:
         self.images = images
         self.started: list[FakeContainer] = []
         self.requests: list[tuple[float, Request]] = []
+        self.registries: dict[str, FakeImage] = {}  # what can be pulled, by its whole name
 
     @property
     def running(self) -> list[FakeContainer]:
@@ -154,16 +155,30 @@ class FakeEngine:
         return "0"
 
     async def image(self, reference: str) -> ImageInfo:
-        image = self.images.get(reference)
+        image = self._named(reference)
         if image is None or image.info is None:
             raise ImageNotFound(f"no image {reference!r}; known: {', '.join(self.images)}")
         return image.info
+
+    async def image_id(self, reference: str) -> str | None:
+        image = self._named(reference)
+        return None if image is None else image.info.id if image.info else reference
+
+    def _named(self, reference: str) -> FakeImage | None:
+        """By its name, or by its id."""
+        by_id = {image.info.id: image for image in self.images.values() if image.info}
+        return self.images.get(reference) or by_id.get(reference)
+
+    async def pull(self, reference: str) -> None:
+        if reference not in self.registries:
+            raise ImageNotFound(f"no registry has {reference!r}")
+        self.images = {**self.images, reference: self.registries[reference]}
 
     async def files(self, reference: str) -> ImageFiles:
         raise NotImplementedError("a fake image has no files")
 
     async def start(self, spec: ContainerSpec) -> FakeContainer:
-        image = self.images.get(spec.image)
+        image = self._named(spec.image)
         if image is None:
             raise ImageNotFound(f"no image {spec.image!r}; known: {', '.join(self.images)}")
         if image.refuses is not None:

@@ -133,7 +133,7 @@ class Board:
     """Listens to a journal from now on, and takes over what the journal still has. Listening costs
     a request one append; everything else is worked out when a snapshot is asked for.
 
-    `max_concurrency` may be a function, since an update may change it.
+    The two limits may be functions, since an update may change them.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Board:
         journal: Journal,
         *,
         max_concurrency: int | Callable[[], int],
-        memory_limit_bytes: int | None = None,
+        memory_limit_bytes: int | Callable[[], int | None] | None = None,
     ) -> None:
         self._journal = journal
         self._limit = max_concurrency
@@ -183,7 +183,7 @@ class Board:
             model=model,
             overhead=overhead,
             measured=len(self._times),
-            memory_limit_bytes=self._memory_limit,
+            memory_limit_bytes=limit() if callable(limit := self._memory_limit) else limit,
         )
 
     def _latencies(self) -> tuple[Percentiles, Percentiles, Percentiles]:

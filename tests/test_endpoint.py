@@ -67,7 +67,7 @@ def test_a_failed_endpoint_is_not_found_by_its_callers() -> None:
     it = world(FakeImage(refuses="no"))
     it.clock.run(it.endpoint.create())
     fields = it.clock.run(it.failed("ValidationError"))
-    assert fields["Message"] == "Endpoint iris of account 000000000000 not found."
+    assert fields["Message"] == "Endpoint iris of account 123456789012 not found."
 
 
 @pytest.mark.parametrize("trouble", [EngineUnavailable("gone"), ImageNotFound("no image")])

@@ -27,7 +27,7 @@ from emulator.errors import Usage
 from emulator.fixtures_plugin import Endpoints, Options, router
 from emulator.limits import Limits
 from emulator.local import EndpointFailed, ServerlessEndpoint
-from emulator.serve_options import setup_of
+from emulator.serve_options import wanted_of
 from emulator.wire_members import ENDPOINT_NAME
 
 
@@ -114,20 +114,22 @@ def test_every_flag_of_serve_reaches_the_setup() -> None:
         " --halving-seconds 20 --max-age-seconds 100 --freeze --host 0.0.0.0 --port 0"
         " --allowed-host box --allowed-host box.lan"
     )
-    asked = setup_of(parser().parse_args(given.split()))
-    assert asked == Setup(
+    wanted = wanted_of(parser().parse_args(given.split()))
+    assert wanted.setup == Setup(
         image="iris:1", name="flower", memory_mb=3072, environment={"A": "1", "B": "x=y"},
         startup_seconds=9, max_concurrency=7, provisioned_concurrency=2, idle_seconds=math.inf,
         halving_seconds=20, max_age_seconds=100, freeze=True, host="0.0.0.0", port=0,
         allowed_hosts=("box", "box.lan"),
     )  # fmt: skip
     realtime = ["serve", "x", "--profile", "realtime", "--instance-count", "3"]
-    asked = setup_of(parser().parse_args(realtime))
+    asked = wanted_of(parser().parse_args(realtime)).setup
+    assert asked is not None
     assert (asked.profile, asked.instance_count, asked.port) == ("realtime", 3, 4566)
 
 
 def test_serve_asks_for_what_the_library_takes_by_default() -> None:
-    asked = setup_of(parser().parse_args(["serve", "x"]))
+    asked = wanted_of(parser().parse_args(["serve", "x"])).setup
+    assert asked is not None
     assert dataclasses.replace(asked, port=0) == Setup(image="x")
     assert ServerlessEndpoint("x").setup == Setup(image="x")
 

@@ -101,7 +101,7 @@ def engine() -> Iterator[docker.DockerClient]:
 def invoke(environment: dict[str, str], name: str, body: bytes = b"5.1,3.5,1.4,0.2") -> bytes:
     client = boto3.client(
         "sagemaker-runtime",
-        endpoint_url=environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"],
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
         region_name=environment["AWS_REGION"],
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
@@ -115,7 +115,7 @@ def invoke(environment: dict[str, str], name: str, body: bytes = b"5.1,3.5,1.4,0
 
 
 def exports(process: Process) -> dict[str, str]:
-    lines = [process.line() for _ in range(7)]
+    lines = [process.line() for _ in range(5)]
     assert all(line.startswith("export ") for line in lines)
     return dict(line.removeprefix("export ").split("=", 1) for line in lines)
 
@@ -133,10 +133,8 @@ def test_it_tells_what_to_export_and_reports_each_call(engine: docker.DockerClie
     with serve(REFERENCE, "--port", "0", "--name", "iris", "--max-concurrency", "2") as process:
         head = process.line()
         environment = exports(process)
-        url = environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]
+        url = environment["AWS_ENDPOINT_URL"]
         assert head == f"endpoint iris is InService at {url}"
-        assert environment["AWS_ENDPOINT_URL_CLOUDWATCH"] == url
-        assert environment["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"] == url
         assert invoke(environment, "iris").startswith(b"setosa")
         report = process.line()
         assert report.startswith("REPORT Request: 1  Duration: ")
@@ -153,7 +151,8 @@ def test_it_tells_what_to_export_and_reports_each_call(engine: docker.DockerClie
 
 def test_with_json_each_line_is_an_object_and_nothing_is_left_out() -> None:
     with serve(REFERENCE, "--port", "0", "--json", "--logs") as process:
-        assert json.loads(process.line())["event"] == "Creating"
+        assert json.loads(process.line())["event"] == "Listening"
+        assert event(process, "Creating")["endpoint"] == "byoc-reference"
         ready = event(process, "InService")
         assert ready["endpoint"] == "byoc-reference"
         invoke(ready["environment"], "byoc-reference")
@@ -178,6 +177,76 @@ def test_with_logs_a_containers_lines_are_told_with_their_instance() -> None:
         invoke(exports(process), "byoc-reference")
         lines = (process.line() for _ in range(20))
         assert next(line for line in lines if line.startswith("[1] "))
+
+
+# Without an image
+
+REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+
+
+def deploy(environment: dict[str, str], image: str = f"{REPOSITORY}/byoc-reference:latest") -> None:
+    """What a deploy script does, up to the waiter."""
+    client = boto3.client(
+        "sagemaker",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    try:
+        client.create_model(ModelName="iris", PrimaryContainer={"Image": image})
+        serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
+        variant = {"VariantName": "v", "ModelName": "iris", "ServerlessConfig": serverless}
+        client.create_endpoint_config(EndpointConfigName="iris", ProductionVariants=[variant])
+        client.create_endpoint(EndpointName="iris", EndpointConfigName="iris")
+        client.get_waiter("endpoint_in_service").wait(EndpointName="iris")
+    finally:
+        client.close()
+
+
+def test_without_an_image_it_waits_for_deploy_calls_and_tells_them(
+    engine: docker.DockerClient,
+) -> None:
+    with serve("--port", "0") as process:
+        assert process.line().endswith("waiting for deploy calls")
+        environment = exports(process)
+        with pytest.raises(Exception, match="Using non-ECR image"):
+            deploy(environment, "python:3.11")
+        deploy(environment)
+        assert invoke(environment, "iris").startswith(b"setosa")
+        process.popen.send_signal(signal.SIGTERM)
+        code, out, errors = process.ended()
+        assert (code, errors) == (0, "")
+        assert process.containers(engine) == []
+    refused = out.index("CreateModel iris: refused: ValidationException: Using non-ECR image")
+    assert "change: PrimaryContainer.Image: Push the image to ECR" in out[refused:]
+    ready = re.search(r"endpoint iris: InService after [\d.]+ s", out)
+    assert ready is not None
+    assert refused < ready.start() < out.index("REPORT Request: 1") < out.index("iris is gone")
+
+
+@pytest.mark.parametrize(
+    "flags", [["--memory", "3072"], ["--name", "x"], ["--env", "A=1"], ["--instance-count", "2"]]
+)
+def test_a_flag_of_the_images_endpoint_means_nothing_without_one(flags: list[str]) -> None:
+    with serve(*flags) as process:
+        code, out, errors = process.ended()
+    assert (code, out) == (4, "")
+    assert f"{flags[0]} is for the endpoint of an image, and none was named" in errors
+
+
+def test_killed_while_deployed_endpoints_run_the_next_one_removes_what_was_left(
+    engine: docker.DockerClient,
+) -> None:
+    with serve("--port", "0") as process:
+        process.line()
+        deploy(exports(process))
+        process.popen.kill()
+        process.popen.wait(10)
+        assert process.containers(engine)
+        with serve("--port", "0") as following:
+            following.line()
+            assert process.containers(engine) == []
 
 
 # Before a person's eyes
@@ -259,9 +328,9 @@ def test_on_a_terminal_the_endpoint_stays_in_view_and_the_terminal_is_left_as_it
 ) -> None:
     seen = terminal(REFERENCE, "--port", "0", "--name", "iris", "--max-concurrency", "2")
     shown = seen.wait_for("InService", "concurrency", "0/2", "invocations 0", "Ctrl-C ends it")
-    (url,) = re.findall(r"export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=(\S+)", shown)
+    (url,) = re.findall(r"export AWS_ENDPOINT_URL=(\S+)", shown)
     environment = {
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url, "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
     }  # fmt: skip
     invoke(environment, "iris")
@@ -358,7 +427,7 @@ def test_signals_while_it_ends_change_nothing(engine: docker.DockerClient) -> No
 def test_a_call_in_flight_is_answered_when_it_ends(engine: docker.DockerClient) -> None:
     with serve("byoc-fault-slow-invocation:latest", "--port", "0", "--name", "slow") as process:
         process.line()
-        url = exports(process)["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"].removeprefix("http://")
+        url = exports(process)["AWS_ENDPOINT_URL"].removeprefix("http://")
         host, _, port = url.partition(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(

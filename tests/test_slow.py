@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 SEE = (
     "See https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1"
-    "#logEventViewer:group=/aws/sagemaker/Endpoints/timeout in account 000000000000 for more"
+    "#logEventViewer:group=/aws/sagemaker/Endpoints/timeout in account 123456789012 for more"
     " information."
 )
 WORDS = (

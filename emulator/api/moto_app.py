@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from emulator.api.asgi import Receive, Scope, Send, answer_unread, header
 from emulator.api.front import Mount
+from emulator.api.signature import SIGNED_FOR
 from emulator.api.wsgi import (
     MOST_BYTES,
     Answer,
@@ -27,8 +27,6 @@ from emulator.api.wsgi import (
     environ_of,
 )
 from emulator.wire_answers import Response
-
-SIGNED_FOR = re.compile(rb"Credential=[^/,\s]*/[0-9]{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 
 AS_SIGNED = "AWS4-HMAC-SHA256 Credential=byoc/20260101/{region}/{service}/aws4_request"
 
@@ -68,11 +66,17 @@ def service_of(scope: Scope) -> tuple[str, str] | None:
     return None
 
 
+async def nothing_new(_service: str, _region: str) -> HandOver:
+    """For services whose state is moto's alone."""
+    return lambda: None
+
+
 class MotoApp:
     """An ASGI application of these services."""
 
-    def __init__(self, services: Iterable[str], prepare: Prepare) -> None:
-        self._services = frozenset(services)
+    def __init__(self, services: Iterable[str] | None, prepare: Prepare = nothing_new) -> None:
+        """None: every service that a request is signed for, but SageMaker itself."""
+        self._services = None if services is None else frozenset(services)
         self._prepare = prepare
         # One thread: requests of this application wait here, not in the loop's own threads, which
         # engines need.
@@ -90,7 +94,11 @@ class MotoApp:
 
     def matches(self, scope: Scope) -> bool:
         asked = service_of(scope)
-        return asked is not None and asked[0] in self._services
+        if asked is None:
+            return False
+        if self._services is None:
+            return asked[0] != "sagemaker"
+        return asked[0] in self._services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = service_of(scope)
@@ -113,21 +121,24 @@ class MotoApp:
         await _send(send, said, head_only=scope["method"] == "HEAD")
 
 
-_one_at_a_time = threading.Lock()
-"""moto's state belongs to the process, whoever asks for it."""
+moto_lock = threading.Lock()
+"""moto's state belongs to the process, whoever asks for it. Held for as long as a request is
+served; a thread of ours that works on that state holds it too, and lets go while it waits.
+"""
 
 
 def _served(environ: Environ, service: str, region: str, hand_over: HandOver) -> Answer:
-    with _one_at_a_time:
+    with moto_lock:
         hand_over()
         # moto knows a service by its signature only, and checks none.
         if SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", "").encode("latin-1")) is None:
             environ["HTTP_AUTHORIZATION"] = AS_SIGNED.format(region=region, service=service)
-        return call(_moto(), environ)
+        return call(moto(), environ)
 
 
 @functools.cache
-def _moto() -> WSGIApp:
+def moto() -> WSGIApp:
+    """All of it; the first call takes half a second."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     app: WSGIApp = DomainDispatcherApplication(create_backend_app)

@@ -1,6 +1,8 @@
-"""What the page is told: the whole story once, and then what is new, to any number of tabs.
+"""What the page is told of one variant: the whole story once, and then what is new, to any
+number of tabs.
 
-Owns: the messages and how often they come. Must not know: HTTP, the page.
+Owns: the messages and how often they come. Must not know: HTTP, the page, other variants
+(`page_site`).
 Whatever happens between two messages is told in one; a tab that does not read gets the whole story
 again once it does, so that nothing grows meanwhile.
 """
@@ -12,7 +14,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from emulator.api.page_history import History, Refused, change_as_json, invocation_as_json
@@ -24,7 +26,6 @@ from emulator.view import Board
 log = logging.getLogger("byoc.page")
 
 MESSAGE_SECONDS = 0.1
-HEARTBEAT_SECONDS = 15.0
 
 MOST_CHANGES = 1000
 """In one message. Of more, only the last of each instance is told."""
@@ -57,17 +58,10 @@ class About:
     """What does not change from request to request."""
 
     image: str
-    memory_mb: int
+    memory_mb: int | None
     profile: str
-    environment: Mapping[str, str]  # to export, so that AWS clients come here
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "image": self.image,
-            "memory_mb": self.memory_mb,
-            "profile": self.profile,
-            "environment": dict(self.environment),
-        }
+    region: str
+    variant: str
 
 
 class Feed:
@@ -85,45 +79,34 @@ class Feed:
         self._shown, self._board, self._clock = shown, board, clock
         self._about, self._metrics = about, metrics
         self._tabs: set[Tab] = set()
-        self._closed = False
         self._since = clock.now()
         self._history = History(shown.journal, self._since)
         self._changes: list[InstanceChange] = []  # not told yet
         self._invocations: deque[Invocation] = deque(maxlen=MOST_INVOCATIONS)
         self._refused: deque[Refused] = deque(maxlen=MOST_INVOCATIONS)
         self._flushing: asyncio.Task[None] | None = None
-        self._beating: asyncio.Task[None] | None = None
         shown.journal.watchers.append(self._changed)
         shown.journal.listeners.append(self._answered)
 
     # -- tabs ----------------------------------------------------------------------------------
 
-    def open(self) -> Tab:
-        """Must be left again."""
-        tab = Tab(self.story)
-        if self._closed:
-            tab.close()
-            return tab
+    def join(self, tab: Tab) -> None:
+        """Its first story must be ours."""
         self._tabs.add(tab)
-        if self._beating is None:
-            self._beating = asyncio.create_task(self._beat())
-        return tab
 
     def leave(self, tab: Tab) -> None:
-        tab.close()
         self._tabs.discard(tab)
         if not self._tabs:
             self._rest()
 
-    @property
-    def tabs(self) -> int:
-        return len(self._tabs)
+    def retell(self) -> None:
+        """Something changed that is in the story only."""
+        for tab in self._tabs:
+            tab.restart()
 
     def close(self) -> None:
-        """Ends every tab's stream, and listens no more. May be called twice."""
-        self._closed = True
-        for tab in self._tabs:
-            tab.close()
+        """Listens no more. May be called twice."""
+        self._tabs.clear()
         self._rest()
         journal = self._shown.journal
         if self._changed in journal.watchers:
@@ -132,10 +115,9 @@ class Feed:
 
     def _rest(self) -> None:
         """Without a tab nothing runs and nothing is collected."""
-        for task in (self._flushing, self._beating):
-            if task is not None:
-                task.cancel()
-        self._flushing = self._beating = None
+        if self._flushing is not None:
+            self._flushing.cancel()
+        self._flushing = None
         self._changes.clear()
         self._invocations.clear()
         self._refused.clear()
@@ -149,7 +131,7 @@ class Feed:
             if len(self._changes) > MOST_CHANGES:
                 last = {one.instance: one for one in self._changes}
                 self._changes = sorted(last.values(), key=lambda one: one.at)
-            self._soon()
+            self.soon()
 
     def _answered(self, record: Invocation) -> None:
         mark = self._history.refuse(record)
@@ -157,10 +139,11 @@ class Feed:
             self._invocations.append(record)
             if mark is not None:
                 self._refused.append(mark)
-            self._soon()
+            self.soon()
 
-    def _soon(self) -> None:
-        if self._flushing is None:
+    def soon(self) -> None:
+        """There is something to tell, which may be what the journal does not have."""
+        if self._tabs and self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
 
     async def _flush(self) -> None:
@@ -171,16 +154,12 @@ class Feed:
         except Exception:
             log.exception("the page was not told what is new")
 
-    async def _beat(self) -> None:
+    def beat(self) -> None:
         """A comment, which keeps whatever is in between from closing the connection; and what is
         known, so that the page sees that we live.
         """
-        while True:
-            await self._clock.sleep(HEARTBEAT_SECONDS)
-            try:
-                self._tell(b": heartbeat\n" + self._news())
-            except Exception:
-                log.exception("the page was not told that we live")
+        if self._tabs:
+            self._tell(b": heartbeat\n" + self._news())
 
     def _tell(self, message: bytes) -> None:
         for tab in self._tabs:
@@ -203,7 +182,7 @@ class Feed:
             more={
                 "kept_since": self._history.kept_since,
                 "endpoint": self._shown.name,
-                "about": {"since": self._since, **self._about().as_json()},
+                "about": {"since": self._since, **asdict(self._about())},
             },
         )
 

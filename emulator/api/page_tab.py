@@ -53,10 +53,15 @@ class Tab:
         if self._stale:
             return  # what is new is part of the story
         if len(self._waiting) >= WAITING:
-            self._waiting.clear()
-            self._stale = True
-        else:
-            self._waiting.append(message)
+            self.restart()
+            return
+        self._waiting.append(message)
+        self._wake.set()
+
+    def restart(self) -> None:
+        """It is told the whole story, of whatever it looks at now."""
+        self._waiting.clear()
+        self._stale = True
         self._wake.set()
 
     def close(self) -> None:

@@ -11,12 +11,13 @@ import asyncio
 import dataclasses
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
 from emulator import eventstream
 from emulator.api.asgi import CallerGone, Receive, Scope, Send, answer, answer_unread, head, header
+from emulator.api.signature import region_of
 from emulator.http import Reply
 from emulator.runtime_errors import (
     InternalFailure,
@@ -31,7 +32,7 @@ from emulator.wire_answers import render_failure, render_stream, render_success
 from emulator.wire_members import Operation
 
 VARIANT = "AllTraffic"
-ACCOUNT, REGION = "000000000000", "us-east-1"
+ACCOUNT, REGION = "123456789012", "us-east-1"
 
 log = logging.getLogger("byoc.runtime")
 
@@ -65,11 +66,29 @@ class Streaming(Protocol):
         """Raises RuntimeFailure when there is no first piece."""
 
 
+@runtime_checkable
+class Routing(Protocol):
+    """An endpoint of several variants."""
+
+    @property
+    def wire_limits(self) -> WireLimits: ...
+
+    @property
+    def variant_names(self) -> Collection[str]: ...
+
+    def route(self, target: str | None) -> tuple[str, Invokable]:
+        """The variant that is named, else one by weight. Raises RuntimeFailure."""
+
+
+Endpoints = Mapping[str, Invokable] | Callable[[str, str | None], Routing | None]
+"""By name; or who finds one by name and by the region that the request is signed for, if it is."""
+
+
 class Runtime:
-    """An ASGI application over the endpoints of a mapping, which may change while it runs."""
+    """An ASGI application over endpoints, which may change while it runs."""
 
     def __init__(
-        self, endpoints: Mapping[str, Invokable], *, region: str = REGION, account: str = ACCOUNT
+        self, endpoints: Endpoints, *, region: str = REGION, account: str = ACCOUNT
     ) -> None:
         self._endpoints = endpoints
         self._region, self._account = region, account
@@ -85,13 +104,14 @@ class Runtime:
             place = dataclasses.replace(
                 place, endpoint=parse_target(scope["method"], path).endpoint
             )
-            endpoint = self._endpoint(place.endpoint)
+            endpoint, place = self._found(scope, place)
             invoke = await _parsed(scope, path, body, endpoint.wire_limits)
+            variant, endpoint = _routed(endpoint, invoke)
             if invoke.operation is Operation.STREAM:
                 stream = await _streaming(endpoint).invoke_stream(invoke)
-                await _send_stream(stream, place, receive, send)
+                await _send_stream(stream, variant, place, receive, send)
                 return
-            response = render_success(await endpoint.invoke(invoke), VARIANT, place.request_id)
+            response = render_success(await endpoint.invoke(invoke), variant, place.request_id)
         except CallerGone:
             return
         except RuntimeFailure as failure:
@@ -105,16 +125,30 @@ class Runtime:
         else:
             await answer_unread(scope, receive, send, response)
 
-    def _endpoint(self, name: str) -> Invokable:
-        endpoint = self._endpoints.get(name)
+    def _found(self, scope: Scope, place: Place) -> tuple[Invokable | Routing, Place]:
+        endpoint: Invokable | Routing | None
+        if isinstance(self._endpoints, Mapping):
+            endpoint = self._endpoints.get(place.endpoint)
+        else:
+            signed = region_of(scope)
+            place = dataclasses.replace(place, region=signed or self._region)
+            endpoint = self._endpoints(place.endpoint, signed)
         if endpoint is None:
             raise ValidationError.endpoint_not_found()
-        return endpoint
+        return endpoint, place
+
+
+def _routed(endpoint: Invokable | Routing, invoke: Invoke) -> tuple[str, Invokable]:
+    if isinstance(endpoint, Routing):
+        invoke.check_variant(endpoint.variant_names)
+        return endpoint.route(invoke.target_variant)
+    invoke.check_variant([VARIANT])
+    return VARIANT, endpoint
 
 
 async def _parsed(scope: Scope, path: str, body: _Body, limits: WireLimits) -> Invoke:
     check_length(int(header(scope, b"content-length") or 0), limits)
-    invoke = parse_invoke(
+    return parse_invoke(
         scope["method"],
         path,
         scope["query_string"].decode("latin-1"),
@@ -122,8 +156,6 @@ async def _parsed(scope: Scope, path: str, body: _Body, limits: WireLimits) -> I
         await body.whole(limits),
         limits=limits,
     )
-    invoke.check_variant([VARIANT])
-    return invoke
 
 
 class _Body:
@@ -155,11 +187,13 @@ def _streaming(endpoint: Invokable) -> Streaming:
     return endpoint
 
 
-async def _send_stream(stream: Stream, place: Place, receive: Receive, send: Send) -> None:
+async def _send_stream(
+    stream: Stream, variant: str, place: Place, receive: Receive, send: Send
+) -> None:
     """Each piece as it comes, and the next one is asked for when this one was taken. When the
     caller goes away the container's stream is closed.
     """
-    response = render_stream(stream.headers, VARIANT, place.request_id)
+    response = render_stream(stream.headers, variant, place.request_id)
     me = asyncio.current_task()
     assert me is not None
     gone = asyncio.create_task(_disconnected(receive))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import uvicorn
 
@@ -16,7 +16,7 @@ from emulator.api.asgi import ASGIApp
 from emulator.api.front import Front, Mount
 from emulator.api.guard import Guard
 from emulator.api.protocol import Connection, Connections
-from emulator.api.runtime import ACCOUNT, REGION, Invokable, Runtime
+from emulator.api.runtime import ACCOUNT, REGION, Endpoints, Runtime
 
 HOST = "127.0.0.1"
 
@@ -110,13 +110,13 @@ def _reached(host: str) -> str:
 
 
 class RuntimeServer:
-    """SageMaker Runtime of a mapping of endpoints, which may change while it runs, and what else is
-    mounted beside it.
+    """SageMaker Runtime of endpoints, which may change while it runs, and what else is mounted
+    beside it.
     """
 
     def __init__(
         self,
-        endpoints: Mapping[str, Invokable],
+        endpoints: Endpoints,
         *,
         region: str = REGION,
         account: str = ACCOUNT,

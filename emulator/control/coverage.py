@@ -27,7 +27,16 @@ class Standing(Enum):
 VALIDATED = "validated"
 """What is true of every member of a call that is not in `EMULATED_TODAY`."""
 
-EMULATED_TODAY: frozenset[str] = frozenset()
+EMULATED_TODAY: frozenset[str] = frozenset(
+    {
+        "CreateModel", "DescribeModel", "ListModels", "DeleteModel",
+        "CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs",
+        "DeleteEndpointConfig",
+        "CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "UpdateEndpoint",
+        "UpdateEndpointWeightsAndCapacities", "DeleteEndpoint",
+        "AddTags", "ListTags", "DeleteTags",
+    }
+)  # fmt: skip
 """Operations that do what they say; put one here together with the code that does it."""
 
 _E, _S, _R = Standing.EMULATED, Standing.STORED, Standing.REFUSED
@@ -89,12 +98,12 @@ TABLE: Mapping[str, Members] = {
     "CreateModel": {
         "ModelName": _E,
         **_under("PrimaryContainer", _CONTAINER),
-        "Containers": _R,
+        **_under("Containers[]", _CONTAINER),
         "InferenceExecutionConfig": _R,
         "ExecutionRoleArn": _S,
         "Tags": _S,
         "VpcConfig": _S,
-        "EnableNetworkIsolation": _S,
+        "EnableNetworkIsolation": _E,
     },
     "DescribeModel": {"ModelName": _E},
     "ListModels": _LIST,
@@ -145,9 +154,9 @@ TABLE: Mapping[str, Members] = {
         "DesiredWeightsAndCapacities": _E,
     },
     "DeleteEndpoint": {"EndpointName": _E},
-    "AddTags": {"ResourceArn": _S, "Tags": _S},
-    "ListTags": {"ResourceArn": _S, "NextToken": _S, "MaxResults": _S},
-    "DeleteTags": {"ResourceArn": _S, "TagKeys": _S},
+    "AddTags": {"ResourceArn": _E, "Tags": _E},
+    "ListTags": {"ResourceArn": _E, "NextToken": _E, "MaxResults": _E},
+    "DeleteTags": {"ResourceArn": _E, "TagKeys": _E},
 }
 
 

@@ -219,6 +219,14 @@ class Engine(Protocol):
     async def image(self, reference: str) -> ImageInfo:
         """Raises ImageNotFound."""
 
+    async def image_id(self, reference: str) -> str | None:
+        """Of an image that it holds, by a name, a digest or an id; None when it holds none. Unlike
+        `image` it asks nobody else.
+        """
+
+    async def pull(self, reference: str) -> None:
+        """Fetches it from the registry that it names. Raises ImageNotFound, EngineUnavailable."""
+
     async def files(self, reference: str) -> ImageFiles: ...
 
     async def start(self, spec: ContainerSpec) -> Container:

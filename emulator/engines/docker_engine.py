@@ -29,7 +29,7 @@ from emulator.engines import Capability, ContainerSpec, EngineUnavailable, Image
 from emulator.engines.connect import connect, kind
 from emulator.engines.docker_container import DockerContainer
 from emulator.engines.docker_files import DockerImageFiles
-from emulator.engines.docker_image import read_image
+from emulator.engines.docker_image import image_id, pull, read_image
 from emulator.engines.docker_spec import (
     NO_MASQUERADE,
     configuration,
@@ -140,6 +140,12 @@ class DockerEngine:
 
     async def image(self, reference: str) -> ImageInfo:
         return await self.ask(lambda: read_image(self.client, self.name, reference))
+
+    async def image_id(self, reference: str) -> str | None:
+        return await self.ask(lambda: image_id(self.api, reference))
+
+    async def pull(self, reference: str) -> None:
+        await self.ask(lambda: pull(self.api, reference))
 
     async def files(self, reference: str) -> DockerImageFiles:
         def create() -> str:

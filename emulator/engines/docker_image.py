@@ -1,7 +1,7 @@
 """An image as Docker knows it: its configuration, and what a push would send.
 
 Owns: what is known of an image, and how. Must not know: what is a fault in an image. Nothing is
-ever pulled.
+pulled but by `pull`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 import docker
 import docker.auth
 import docker.errors
+import docker.utils
 import requests
 
-from emulator.engines import ImageInfo, ImageNotFound
+from emulator.engines import EngineUnavailable, ImageInfo, ImageNotFound
 
 SCHEMA_2 = "application/vnd.docker.distribution.manifest.v2+json"
 UNKNOWN = "unknown"
@@ -60,6 +61,32 @@ def read_image(client: docker.DockerClient, engine: str, reference: str) -> Imag
         push_media_type=media_type,
         push_media_type_from=known_from,
     )
+
+
+def image_id(api: Any, reference: str) -> str | None:
+    """None when there is none, also when the reference is none that an image can have."""
+    try:
+        return str(api.inspect_image(reference)["Id"])
+    except docker.errors.NotFound:
+        return None
+    except docker.errors.APIError as error:
+        if error.status_code == 400:
+            return None
+        raise
+
+
+def pull(api: Any, reference: str) -> None:
+    """From the registry that the reference names, with a tag or a digest in it. Raises
+    ImageNotFound, EngineUnavailable.
+    """
+    repository, tag = docker.utils.parse_repository_tag(reference)
+    try:
+        # Whoever reads no answer to its end cannot know how it went.
+        told = list(api.pull(repository, tag=tag or "latest", stream=True, decode=True))
+    except docker.errors.NotFound as error:
+        raise ImageNotFound(f"{reference} is in no registry: {error.explanation}.") from error
+    if words := next((line["error"] for line in told if "error" in line), None):
+        raise EngineUnavailable(f"The container engine could not pull {reference}: {words}.")
 
 
 def _not_found(client: docker.DockerClient, reference: str) -> str:
