@@ -43,9 +43,7 @@ def ecr_uri(image: str) -> str:
     return f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{tagged}"
 
 
-def bodies_of(
-    setup: Setup, order: VariantOrder
-) -> Mapping[Kind, Body]:
+def bodies_of(setup: Setup, order: VariantOrder) -> Mapping[Kind, Body]:
     """CreateModel's, CreateEndpointConfig's and CreateEndpoint's."""
     container: dict[str, object] = {"Image": order.image, "Mode": "SingleModel"}
     if order.environment:

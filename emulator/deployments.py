@@ -94,12 +94,16 @@ class Deployments:
                 if one is not None:
                     one.cancel()
 
+    async def clear(self) -> None:
+        """Deletes all of them; returns when nothing of them runs."""
+        await asyncio.gather(*(self._delete(endpoint) for endpoint in tuple(self._all.values())))
+
     async def close(self) -> None:
         """Deletes all of them; returns when nothing runs, and none can come. May be called
         twice.
         """
         self._closed = True
-        await asyncio.gather(*(self._delete(endpoint) for endpoint in tuple(self._all.values())))
+        await self.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)
 

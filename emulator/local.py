@@ -196,6 +196,10 @@ class LocalSageMaker:
         """What to export so that unmodified AWS clients come here."""
         return self._blocking.now.environment
 
+    def reset(self) -> None:
+        """Deletes every endpoint, and all else that was made: for the next test."""
+        self._blocking.call(self._blocking.now.reset)
+
     @property
     def calls(self) -> list[CallTold]:
         """The last 200 calls that created, updated or deleted something, or were refused."""

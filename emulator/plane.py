@@ -16,6 +16,7 @@ from emulator.adopting import bodies_of, order_of
 from emulator.api.calls import Adopted, Calls
 from emulator.api.control import Control
 from emulator.api.deploying import Deploying, model_data
+from emulator.api.moto_reset import Reset
 from emulator.api.runtime import ACCOUNT, REGION
 from emulator.api.server import RuntimeServer
 from emulator.clock import Clock, SystemClock
@@ -65,6 +66,11 @@ class Plane:
     _workshop: Workshop
     _calls: Calls
     _control: Control
+    _reset: Reset
+
+    async def reset(self) -> None:
+        """Deletes every endpoint, and all that moto has: buckets, roles, stacks, models."""
+        await self._reset()
 
     def warm(self) -> None:
         """Loads aside what deploy calls need, which takes seconds: the first one need not wait."""
@@ -131,17 +137,17 @@ async def plane(
         deployments = Deployments(workshop, fleet, clock)
         calls = Calls(deployments, fleet, images)
         control = Control(calls, deployments)
+        reset = Reset(deployments.clear)
         deploy = Deploying(calls, registry)
+        watched, *seen = mounts(
+            fleet, clock=clock, environment=lambda: environment(server.url), stack=aside
+        )
         server = RuntimeServer(
             deployments.find,
             account=ACCOUNT,
-            mounts=[
-                control.mount,
-                *mounts(
-                    fleet, clock=clock, environment=lambda: environment(server.url), stack=aside
-                ),
-                *deploy.mounts,
-            ],
+            # What is signed for a service is its own, also where a page has the same path: S3's
+            # ListBuckets is GET /, a bucket may be called metrics.
+            mounts=[control.mount, watched, *deploy.mounts, reset.mount, *seen],
             host=listening.host,
             allowed_hosts=listening.allowed_hosts,
         )
@@ -162,6 +168,7 @@ async def plane(
             _workshop=workshop,
             _calls=calls,
             _control=control,
+            _reset=reset,
         )
 
 
