@@ -1,4 +1,5 @@
-"""Pytest fixtures for tests of what calls a SageMaker endpoint: a real container behind boto3.
+"""Pytest fixtures for tests of what calls a SageMaker endpoint, or deploys one: real containers
+behind boto3.
 
 Owns: how long endpoints live in a test run, and which one a call goes to. Must not know: how an
 endpoint works (`local`). It is loaded by name, in `conftest.py` or in the test module, and needs
@@ -16,7 +17,9 @@ boto3:
 
 `serverless_endpoint` takes what `emulator.ServerlessEndpoint` takes. An endpoint lives to the
 end of the run; asking for the same one again gives the one that runs. Code that makes its own
-client finds the endpoint by `endpoint.environment`, as with `monkeypatch.setenv`.
+client finds the endpoint by `endpoint.environment`, as with `monkeypatch.setenv`. For code that
+deploys there is `local_sagemaker`, an `emulator.LocalSageMaker`; `local_sagemaker.reset()` deletes
+everything between tests.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -94,6 +95,7 @@ class Fleet:
     calls: deque[CallTold] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
     statuses: dict[tuple[str, str], EndpointTold] = field(default_factory=dict)
     _running: dict[tuple[str, str, str, int], Running] = field(default_factory=dict)
+    _held: list[EndpointTold] | None = None
 
     def running(self) -> tuple[Running, ...]:
         """In the order in which they came; during an update both versions are there."""
@@ -114,8 +116,23 @@ class Fleet:
             self.statuses.pop((told.region, told.name), None)
         else:
             self.statuses[told.region, told.name] = told
+        if self._held is not None:
+            self._held.append(told)
+            return
         for listener in self.status_listeners:
             _safely(listener, told)
+
+    @contextmanager
+    def statuses_held(self) -> Iterator[None]:
+        """Listeners hear of statuses after the block only, whatever else they hear in it."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for told in held:
+                for listener in self.status_listeners:
+                    _safely(listener, told)
 
     def called(self, told: CallTold) -> None:
         self.calls.append(told)

@@ -164,17 +164,17 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "6.3": (_CREATE_MODEL, _D),  # members of CreateModel
     "6.6": (_CREATE_CONFIGURATION, _D),  # members of CreateEndpointConfig
     "6.8": (_CREATE_ENDPOINT, _D),  # names whatever their case
+    "6.9": (_issue("awsdocs/aws-cloudformation-user-guide", 927), _R),  # a stack's next version
     "6.10": (_DESCRIBE, _D),  # members of its answer
     "6.11": (_VARIANT_STATUS, _D),  # VariantStatus
     "6.13": (_DESCRIBE, _D),  # times on the wire
-    "6.9": (_issue("awsdocs/aws-cloudformation-user-guide", 927), _R),  # a stack's next version
     "6.20": (_DESCRIBE, _D),  # EndpointStatus
     "6.21": (_DESCRIBE, _D),  # InService
     "6.22": (_DESCRIBE, _D),  # Updating
     "6.24": (_DESCRIBE, _D),  # RollingBack
     "6.27": (_DESCRIBE, _D),  # Failed
-    "6.30": (_WAITER, _D),  # endpoint_in_service
     "6.28": (_REFERENCE.format("DeleteEndpoint"), _D),  # neither configuration nor model
+    "6.30": (_WAITER, _D),  # endpoint_in_service
     "6.46": (_issue("aws/amazon-sagemaker-examples", 2402), _R),  # no endpoint
     "6.47": (_issue("hashicorp/terraform-provider-aws", 40048), _R),  # no configuration
     "6.48": (_issue("aws/sagemaker-python-sdk", 2112), _R),  # no model

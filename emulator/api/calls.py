@@ -7,8 +7,9 @@ deployments; so CloudFormation makes the same calls as boto3 does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from emulator.api.judging import Images, Judge
@@ -88,15 +89,19 @@ class Calls:
     ) -> Answer:
         """Raises Refused."""
         records = self._records(account, region)
+        if not records.there:
+            raise Refused(_not_there(f"SageMaker is in no region {region}."))
         place = {"region": region, "account": account}
         refused = self._judge.refusal(operation, body, records, **place)
         answer: Answer = {}
+        tells: list[CallTold] = []  # not yet told
         if refused is None:
+            tells += self._told(operation, body, region, by, None)
             work = Work(
                 body=normal(operation, body),
                 records=records,
                 deployments=self._deployments,
-                do=self._portal.do,
+                do=partial(self._do, tells),
                 **place,
             )
             try:
@@ -109,10 +114,25 @@ class Calls:
                 refused = _not_there(f"Could not find resource {error}.")
             except BadToken as error:
                 refused = _not_there(f"Invalid NextToken: {error}.")
-        self._tell(operation, body, region, by, refused)
+        if refused is not None:
+            tells = self._told(operation, body, region, by, refused)
+        for told in tells:
+            self._portal.soon(self._fleet.called, told)
         if refused is not None:
             raise Refused(refused)
         return answer
+
+    def _do(self, tells: list[CallTold], what: Callable[[], Any]) -> Any:
+        """On the loop. The call is told before the statuses that come of it."""
+
+        def done() -> Any:
+            with self._fleet.statuses_held():
+                result = what()
+                while tells:
+                    self._fleet.called(tells.pop())
+                return result
+
+        return self._portal.do(done)
 
     def settled(self, name: str, *, region: str, account: str) -> tuple[str | None, str]:  # noqa: ARG002
         """Status and FailureReason when nothing goes on there any more; None when it is gone. The
@@ -136,11 +156,12 @@ class Calls:
                 records.add(kind, body)
         return records
 
-    def _tell(
+    def _told(
         self, operation: str, body: Any, region: str, by: str, refused: Refusal | None
-    ) -> None:
+    ) -> list[CallTold]:
+        """What onlookers hear of it, if anything."""
         if not operation.startswith(TOLD):
-            return
+            return []
         known = body if isinstance(body, Mapping) else {}
         told = CallTold(
             operation=operation,
@@ -155,7 +176,7 @@ class Calls:
             ignored=() if refused else tuple(str(one) for one in ignored(operation, body)),
             request=known,
         )
-        self._portal.soon(self._fleet.called, told)
+        return [told]
 
 
 def _not_there(text: str) -> Refusal:

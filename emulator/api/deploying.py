@@ -14,8 +14,8 @@ from emulator.api.calls import Calls
 from emulator.api.ecr import Ecr
 from emulator.api.front import Mount
 from emulator.api.moto_app import MotoApp, moto_lock
-from emulator.api.moto_cloudformation import CloudFormation
 from emulator.api.runtime import ACCOUNT
+from emulator.api.stacks.mount import CloudFormation
 from emulator.api.what_is_known import object_of
 from emulator.registry import Registry
 

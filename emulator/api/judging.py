@@ -16,8 +16,10 @@ from emulator.api.what_is_known import MotoKnown
 from emulator.control import not_emulated
 from emulator.control.changes import change
 from emulator.control.known import Body, KnownEndpoint, KnownImage
+from emulator.control.normal import normal, without_nulls
 from emulator.control.orders import as_ordered
 from emulator.control.rules import Refusal, refusal
+from emulator.control.service_model import operation as model_of
 from emulator.deployments import Deployments
 
 IMAGE_EXISTS = "image-exists"
@@ -60,11 +62,13 @@ class Judge:
             endpoints=_Endpoints(self._deployments, region),
             image=self._image,
         )
+        if model_of(operation) is not None:
+            body = without_nulls(operation, body)
         if operation == "CreateModel" and isinstance(body, dict):
             body = self._canonical(body, region)
         if refused := refusal(operation, body, known):
             return refused
-        if why := not_emulated.not_emulated(operation, body):
+        if why := not_emulated.not_emulated(operation, normal(operation, body)):
             return Refusal(code=not_emulated.CODE, message=why, status=not_emulated.STATUS)
         return None
 

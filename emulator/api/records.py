@@ -55,6 +55,13 @@ class Records:
         self._account, self._region = account, region
         self._made: list[tuple[Kind, str, Any]] = []
 
+    @property
+    def there(self) -> bool:
+        """Whether moto has SageMaker in this region."""
+        from moto.sagemaker.models import sagemaker_backends
+
+        return self._region in sagemaker_backends[self._account]
+
     def names(self, kind: Kind) -> list[str]:
         return list(self._kept(kind))
 

@@ -15,9 +15,28 @@ from emulator.control.known import Body
 from emulator.control.service_model import INTEGERS, input_shape
 
 
+def without_nulls(operation: str, body: Any) -> Any:
+    """The same call, before anybody has judged its form."""
+    return _without_nulls(input_shape(operation), body)
+
+
+def _without_nulls(shape: Shape, value: Any) -> Any:
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        return {
+            name: _without_nulls(shape.members[name], item) if name in shape.members else item
+            for name, item in value.items()
+            if item is not None
+        }
+    if isinstance(shape, ListShape) and isinstance(value, list):
+        return [_without_nulls(shape.member, item) for item in value]
+    if isinstance(shape, MapShape) and isinstance(value, dict):
+        return {key: _without_nulls(shape.value, item) for key, item in value.items()}
+    return value
+
+
 def normal(operation: str, body: Body) -> Body:
-    """A copy; nothing of it is shared with what came."""
-    kept: Body = _normal(input_shape(operation), body)
+    """A copy of what was accepted; nothing of it is shared with what came."""
+    kept: Body = _normal(input_shape(operation), without_nulls(operation, body))
     return kept
 
 
@@ -26,7 +45,7 @@ def _normal(shape: Shape, value: Any) -> Any:
         return {
             name: _normal(member, value[name])
             for name, member in shape.members.items()
-            if value.get(name) is not None
+            if name in value
         }
     if isinstance(shape, ListShape):
         return [_normal(shape.member, item) for item in value]

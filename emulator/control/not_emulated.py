@@ -33,28 +33,34 @@ VALUES: Sequence[Value] = (
     Value(
         operation="CreateModel",
         member="Containers",
-        says="more than one container (an inference pipeline)",
+        says="with more than one container (an inference pipeline)",
         so=lambda containers: len(containers) > 1,
     ),
     *(
         Value(
             operation="CreateModel",
             member=member,
-            says="MultiModel: a container for many models",
+            says="with MultiModel: a container for many models",
             so=lambda mode: mode == "MultiModel",
         )
         for member in ("PrimaryContainer.Mode", "Containers[].Mode")
     ),
     Value(
+        operation="CreateEndpointConfig",
+        member="ProductionVariants[]",
+        says="without ModelName: inference components",
+        so=lambda variant: not is_set(variant.get("ModelName")),
+    ),
+    Value(
         operation="UpdateEndpointWeightsAndCapacities",
         member="DesiredWeightsAndCapacities[].DesiredInstanceCount",
-        says="0: a variant without instances",
+        says="with 0: a variant without instances",
         so=lambda count: count == 0,
     ),
     Value(
         operation="UpdateEndpoint",
         member="ExcludeRetainedVariantProperties[].VariantPropertyType",
-        says="DataCaptureConfig",
+        says="with DataCaptureConfig",
         so=lambda kind: kind == "DataCaptureConfig",
     ),
 )
@@ -124,7 +130,7 @@ def not_emulated(operation: str, body: Body) -> str | None:
         if value.operation == operation:
             for path, said in _found(body, value.member):
                 if is_set(said) and value.so(said):
-                    return f"byoc does not emulate {path} of {operation} with {value.says}."
+                    return f"byoc does not emulate {path} of {operation} {value.says}."
     return None
 
 
@@ -145,4 +151,5 @@ def _found(body: Any, member: str, before: str = "") -> Iterator[tuple[str, Any]
         yield from _found(value, rest, path) if rest else iter([(path, value)])
         return
     for number, one in enumerate(value or (), start=1):
-        yield from _found(one, rest, f"{path}.{number}") if rest else iter([(path, one)])
+        where = f"{path}.{number}"
+        yield from _found(one, rest, where) if rest else iter([(where, one)])

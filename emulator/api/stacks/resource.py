@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from emulator.api.stack_graph import Settle, named
+from emulator.api.stacks.graph import Settle, named
 
 Properties = Mapping[str, Any]
 """A resource's properties with every function in them done."""

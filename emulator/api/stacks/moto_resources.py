@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.api import stack_texts as texts
-from emulator.api.stack_graph import Settle
-from emulator.api.stack_names import made_up
-from emulator.api.stack_resource import Change, Failed, Made, Wanted, Where
+from emulator.api.stacks import texts
+from emulator.api.stacks.graph import Settle
+from emulator.api.stacks.names import made_up
+from emulator.api.stacks.resource import Change, Failed, Made, Wanted, Where
 
 log = logging.getLogger("byoc.cloudformation")
 
@@ -49,7 +49,7 @@ class NotEmulated:
         note = ""
         if wanted.kind not in SILENT:
             note = texts.MADE_NOTHING.format(kind=wanted.kind)
-            log.warning("stack %s, resource %s: %s", where.stack, wanted.logical, note)
+            log.info("stack %s, resource %s: %s", where.stack, wanted.logical, note)
         return Made(physical=name, name=name, value=Nothing(physical_resource_id=name), note=note)
 
     def change(self, before: Wanted, wanted: Wanted) -> Change:

@@ -53,6 +53,10 @@ EXISTS_FOR_CHANGE_SET: Final = (
 
 NO_CHANGE_SET: Final = "ChangeSet [{change_set}] does not exist"
 
+NOT_EXECUTABLE: Final = (
+    "ChangeSet [{change_set}] cannot be executed in its current execution status of [{status}]"
+)
+
 CANNOT_UPDATE: Final = "Stack:{stack_id} is in {status} state and can not be updated."
 CANNOT_DELETE: Final = "Stack [{stack_id}] cannot be deleted while in status {status}"
 """Both: https://github.com/aws-solutions-library-samples/
@@ -65,6 +69,8 @@ CAPABILITIES: Final = "Requires capabilities : [{capability}]"
 """https://github.com/envato/stack_master/issues/138; of a change set, when it is made:
 https://github.com/molecule-man/stack-assembly/issues/4
 """
+
+WHY_CAPABILITIES: Final = "The template has resources of IAM."
 
 CIRCULAR: Final = "Circular dependency between resources: [{names}]"
 UNRESOLVED: Final = (

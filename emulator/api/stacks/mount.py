@@ -16,8 +16,8 @@ from emulator.api.asgi import ASGIApp, CallerGone, Message, Receive, Scope, Send
 from emulator.api.control import HOLD_SECONDS, waits
 from emulator.api.front import Mount
 from emulator.api.moto_app import moto_lock, service_of
-from emulator.api.stack_sagemaker import Calls, handlers
-from emulator.api.stack_work import Works
+from emulator.api.stacks.sagemaker import Calls, handlers
+from emulator.api.stacks.work import Works
 from emulator.api.wsgi import TooLarge, body_of
 
 SERVICE = "cloudformation"
@@ -43,11 +43,11 @@ class Installed:
     """Ours, on moto's classes."""
 
     def __init__(self, calls: Calls, lock: threading.Lock) -> None:
-        from emulator.api.moto_cloudformation_answers import of_responses
-        from emulator.api.moto_cloudformation_backend import of_backend, of_stacks
-        from emulator.api.moto_cloudformation_nested import Nested
-        from emulator.api.moto_cloudformation_patches import Patches
-        from emulator.api.moto_cloudformation_stack import Stacks
+        from emulator.api.stacks.moto_answers import of_responses
+        from emulator.api.stacks.moto_backend import of_backend, of_stacks
+        from emulator.api.stacks.moto_nested import Nested
+        from emulator.api.stacks.moto_patches import Patches
+        from emulator.api.stacks.moto_stack import Stacks
 
         self.calls = calls
         self.works = Works(lock)

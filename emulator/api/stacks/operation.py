@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from emulator.api import stack_texts as texts
-from emulator.api.stack_book import Book, Template
-from emulator.api.stack_graph import Settle, turned, walk
-from emulator.api.stack_resource import Change, Failed, Handler, Made, Resource
+from emulator.api.stacks import texts
+from emulator.api.stacks.book import Book, Template
+from emulator.api.stacks.graph import Settle, turned, walk
+from emulator.api.stacks.resource import Change, Failed, Handler, Made, Resource
 
 ROLLBACK, DELETE, DO_NOTHING = "ROLLBACK", "DELETE", "DO_NOTHING"
 """What may follow a failure: values of OnFailure."""
@@ -53,6 +53,8 @@ class Operation:
         """Whether the stack is now as the template says; else it is again as `back` says."""
         self._before = dict(self.book.resources)
         self._walk(template)
+        if self.cancelled():
+            return True
         if self._reason and on_failure == DO_NOTHING:
             self.book.stack("UPDATE_FAILED", self._reason.rstrip())
             return True

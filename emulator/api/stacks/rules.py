@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from emulator.api import stack_texts as texts
-from emulator.api.stack_graph import Circular, after, named, order
+from emulator.api.stacks import texts
+from emulator.api.stacks.graph import Circular, after, named, order
 from emulator.control import words
 
 IAM, NAMED_IAM = "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"
@@ -70,7 +70,7 @@ def check_name(name: str) -> None:
 
 
 def check_capabilities(template: Mapping[str, Any], given: Collection[str]) -> None:
-    needed = _capability(template)
+    needed = capability(template)
     enough = {NAMED_IAM} if needed == NAMED_IAM else {IAM, NAMED_IAM}
     if needed and not enough.intersection(given):
         raise Refused(
@@ -78,7 +78,8 @@ def check_capabilities(template: Mapping[str, Any], given: Collection[str]) -> N
         )
 
 
-def _capability(template: Mapping[str, Any]) -> str:
+def capability(template: Mapping[str, Any]) -> str:
+    """The one that this template needs; empty when it needs none."""
     needed = ""
     for body in resources(template).values():
         if (name := IAM_NAMES.get(str(body.get("Type")))) is not None:

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.api import moto_cloudformation_others as others
-from emulator.api import stack_texts as texts
-from emulator.api.moto_cloudformation_template import MotoTemplate, read, resource_map
-from emulator.api.stack_book import Book
-from emulator.api.stack_operation import DO_NOTHING, ROLLBACK, Operation
-from emulator.api.stack_resource import Handler, Resource, Where
-from emulator.api.stack_rules import Refused, check_deletable, check_types, check_updatable
-from emulator.api.stack_work import Work, Works
+from emulator.api.stacks import moto_resources as others
+from emulator.api.stacks import texts
+from emulator.api.stacks.book import Book
+from emulator.api.stacks.moto_template import MotoTemplate, read, resource_map
+from emulator.api.stacks.operation import DO_NOTHING, ROLLBACK, Operation
+from emulator.api.stacks.resource import Handler, Resource, Where
+from emulator.api.stacks.rules import Refused, check_deletable, check_types, check_updatable
+from emulator.api.stacks.work import Work, Works
 
 OF_A_TEMPLATE = (
     "template", "template_dict", "description", "parameters", "tags", "resource_map", "role_arn",

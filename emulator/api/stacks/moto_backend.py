@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from emulator.api import stack_texts as texts
-from emulator.api.moto_cloudformation_patches import Patch
-from emulator.api.moto_cloudformation_stack import Stacks, as_moto, kept
-from emulator.api.moto_cloudformation_template import read, resource_map
-from emulator.api.stack_operation import ROLLBACK
-from emulator.api.stack_rules import Refused, check_updatable
+from emulator.api.stacks import texts
+from emulator.api.stacks.moto_patches import Patch
+from emulator.api.stacks.moto_stack import Stacks, as_moto, kept
+from emulator.api.stacks.moto_template import read, resource_map
+from emulator.api.stacks.operation import ROLLBACK
+from emulator.api.stacks.rules import Refused, check_updatable
 
 ASKED = "byoc_on_failure"
 """Where a request leaves what it wants to happen after a failure."""
@@ -159,6 +159,12 @@ class Methods:
     ) -> None:
         del stack_name  # the name is an ARN here
         change_set = backend.change_sets[change_set_name]
+        if change_set.execution_status != "AVAILABLE":
+            told = texts.NOT_EXECUTABLE.format(
+                change_set=change_set_name, status=change_set.execution_status
+            )
+            with as_moto():
+                raise Refused(told, "InvalidChangeSetStatus")
         stack = backend.stacks[change_set.stack_id]
         new = {"template": change_set.template, "parameters": change_set.parameters}
         if change_set.tags:

@@ -11,14 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from emulator.api import stack_texts as texts
-from emulator.api.moto_cloudformation_backend import ASKED
-from emulator.api.moto_cloudformation_patches import Patch
-from emulator.api.moto_cloudformation_stack import as_moto, kept
-from emulator.api.moto_cloudformation_template import read
-from emulator.api.stack_operation import DELETE, DO_NOTHING, ROLLBACK
-from emulator.api.stack_resource import Resource
-from emulator.api.stack_rules import Refused, check_capabilities, check_name
+from emulator.api.stacks import texts
+from emulator.api.stacks.moto_backend import ASKED
+from emulator.api.stacks.moto_patches import Patch
+from emulator.api.stacks.moto_stack import as_moto, kept
+from emulator.api.stacks.moto_template import read
+from emulator.api.stacks.operation import DELETE, DO_NOTHING, ROLLBACK
+from emulator.api.stacks.resource import Resource
+from emulator.api.stacks.rules import (
+    Refused,
+    capability,
+    check_capabilities,
+    check_name,
+    check_template,
+)
 
 
 def of_responses() -> Iterator[Patch]:
@@ -38,6 +44,7 @@ def of_responses() -> Iterator[Patch]:
         describe_stack_resource,
         describe_stack_resources,
         list_stack_resources,
+        validate_template,
     ):
         yield Patch(owner=CloudFormationResponse, name=function.__name__, value=function)
     yield Patch(
@@ -185,6 +192,35 @@ def list_stack_resources(self: Any) -> Any:
         for resource in kept(stack).book.resources.values()
     ]
     return ActionResult({"StackResourceSummaries": found})
+
+
+def validate_template(self: Any) -> Any:
+    """Moto asks a linter that it does not bring along."""
+    from moto.core.responses import ActionResult
+
+    text = self._get_param("TemplateBody")
+    if url := self._get_param("TemplateURL"):
+        text = self._get_stack_from_s3_url(url)
+    with as_moto():
+        template = read(text or "")
+        check_template(template)
+    found: dict[str, Any] = {
+        "Parameters": [_parameter(*each) for each in (template.get("Parameters") or {}).items()]
+    }
+    if "Description" in template:
+        found["Description"] = template["Description"]
+    if needed := capability(template):
+        found |= {"Capabilities": [needed], "CapabilitiesReason": texts.WHY_CAPABILITIES}
+    return ActionResult(found)
+
+
+def _parameter(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {"ParameterKey": name, "NoEcho": str(declared.get("NoEcho")).lower() == "true"}
+    if "Default" in declared:
+        shown["DefaultValue"] = str(declared["Default"])
+    if "Description" in declared:
+        shown["Description"] = declared["Description"]
+    return shown
 
 
 def _shown(resource: Resource) -> Mapping[str, Any]:

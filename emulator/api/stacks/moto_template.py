@@ -13,10 +13,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.api import stack_texts as texts
-from emulator.api.stack_graph import after
-from emulator.api.stack_resource import Failed, Resource, Wanted
-from emulator.api.stack_rules import Refused, check_parameters, check_template, resources
+from emulator.api.stacks import texts
+from emulator.api.stacks.graph import after
+from emulator.api.stacks.resource import Failed, Resource, Wanted
+from emulator.api.stacks.rules import Refused, check_parameters, check_template, resources
 from emulator.control.rule import arn
 from emulator.control.template_text import parse
 from emulator.errors import Usage

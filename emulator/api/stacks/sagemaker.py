@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from emulator.api import stack_texts as texts
-from emulator.api.stack_graph import Settle
-from emulator.api.stack_names import made_up
-from emulator.api.stack_resource import Change, Failed, Made, Wanted, Where
+from emulator.api.stacks import texts
+from emulator.api.stacks.graph import Settle
+from emulator.api.stacks.names import made_up
+from emulator.api.stacks.resource import Change, Failed, Made, Wanted, Where
 from emulator.control.coerce import coerced
 from emulator.control.lint import calls as as_calls
 from emulator.control.rule import arn

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emulator.api.stack_resource import Resource, Wanted, Where
+from emulator.api.stacks.resource import Resource, Wanted, Where
 
 
 class Template(Protocol):

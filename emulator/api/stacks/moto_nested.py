@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from emulator.api import stack_texts as texts
-from emulator.api.moto_cloudformation_stack import kept
-from emulator.api.stack_graph import Settle
-from emulator.api.stack_names import made_up
-from emulator.api.stack_resource import Change, Failed, Made, Wanted, Where
-from emulator.api.stack_work import Works
+from emulator.api.stacks import texts
+from emulator.api.stacks.graph import Settle
+from emulator.api.stacks.moto_stack import kept
+from emulator.api.stacks.names import made_up
+from emulator.api.stacks.resource import Change, Failed, Made, Wanted, Where
+from emulator.api.stacks.work import Works
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

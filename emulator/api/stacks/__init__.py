@@ -1,0 +1,1 @@
+"""CloudFormation: stacks of our own making, in moto's place."""
