@@ -46,10 +46,11 @@ bench: setup ## what byoc costs, as ratios in one run
 	@$(PYTHON) -m benchmarks
 	@$(PYTHON) -m benchmarks.endpoint
 
-lock: python ## renew requirements.lock from pyproject.toml, and the AWS CLI's own
+lock: python ## renew requirements.lock from pyproject.toml, and those of AWS's clients
 	@$(PYTHON) -m pip install -q uv
 	@$(PYTHON) $(COMPILE) --group dev pyproject.toml -o requirements.lock
 	@$(PYTHON) $(COMPILE) tests/aws_cli/requirements.in -o tests/aws_cli/requirements.lock
+	@$(PYTHON) $(COMPILE) tests/sagemaker_sdk/requirements.in -o tests/sagemaker_sdk/requirements.lock
 
 clean: ## remove what killed runs left in the engine, and caches
 	@[ -x $(PYTHON) ] && $(PYTHON) -m emulator.cli clean || true

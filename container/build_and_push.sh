@@ -146,7 +146,7 @@ if [ -n "$registry" ]; then
     uri=$registry/$name
 elif [[ -n $local_ecr && $local_ecr != *amazonaws.com* && $uri == *amazonaws.com* ]]; then
     die "ECR at $local_ecr names AWS's own registry, $uri: an emulated password does not open it.\
- Give the local registry: --registry 127.0.0.1:5000."
+ Start \`byoc serve --registry\`, or give a local registry: --registry 127.0.0.1:5000."
 fi
 host=${uri%%/*}
 

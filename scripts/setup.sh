@@ -5,7 +5,8 @@
 #     scripts/setup.sh          both
 #     scripts/setup.sh python   the virtual environment alone
 #     scripts/setup.sh tests    both, and what only our own suite needs: skopeo, a registry, a browser,
-#                               and AWS's clients for JavaScript and for the command line
+#                               and AWS's clients: for JavaScript, for the command line, the SageMaker
+#                               SDK, the CDK
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -188,28 +189,33 @@ ensure_test_tools() {
 
 NODE=18
 
-make_javascript_client() {
-    local directory=tests/javascript found
+node_is_new_enough() {
+    local found
     found=$(node -p process.versions.node)
     [ "${found%%.*}" -ge "$NODE" ] || die "our own suite needs Node.js $NODE or newer, and $(command -v node) is $found: install a newer one from your system or https://nodejs.org/, or run \`make test-fast\`."
+}
+
+make_node_modules() {
+    local directory=$1 what=$2
     if is_done "$directory/node_modules" '' "$directory/package.json" "$directory/package-lock.json"; then
         return
     fi
-    say "installing the AWS SDK for JavaScript (npm ci, Node.js $found)"
+    say "installing $what (npm ci)"
     (cd "$directory" && npm ci --silent --no-audit --no-fund --ignore-scripts </dev/null) \
         || die "npm could not install what $directory/package-lock.json names; \`cd $directory && npm ci\` shows why."
     now_done "$directory/node_modules" '' "$directory/package.json" "$directory/package-lock.json"
 }
 
-# In an environment of its own: it pins libraries that boto3 wants in other versions.
-make_aws_cli() {
-    local lock=tests/aws_cli/requirements.lock
-    if [ -x .venv-aws/bin/python ] && is_done .venv-aws "$(declare -f make_aws_cli)" "$lock"; then
+# Each in an environment of its own: they pin libraries that others want in other versions.
+make_client() {
+    local environment=$1 lock=$2/requirements.lock what=$3
+    if [ -x "$environment/bin/python" ] && is_done "$environment" "$(declare -f make_client)" "$lock"; then
         return
     fi
-    make_venv .venv-aws
-    pip_install .venv-aws --require-hashes -r "$lock"
-    now_done .venv-aws "$(declare -f make_aws_cli)" "$lock"
+    say "installing $what"
+    make_venv "$environment"
+    pip_install "$environment" --require-hashes -r "$lock"
+    now_done "$environment" "$(declare -f make_client)" "$lock"
 }
 
 # For the stacks of container/deploy/cdk: half a gigabyte, and it needs Node.js to run.
@@ -234,7 +240,10 @@ if [ "${1:-}" != python ]; then
 fi
 if [ "${1:-}" = tests ]; then
     ensure_test_tools
-    make_javascript_client
-    make_aws_cli
+    node_is_new_enough
+    make_node_modules tests/javascript 'the AWS SDK for JavaScript'
+    make_node_modules tests/cdk_cli 'the CDK CLI'
+    make_client .venv-aws tests/aws_cli 'the AWS CLI'
+    make_client .venv-sagemaker tests/sagemaker_sdk 'the SageMaker Python SDK'
     make_cdk
 fi

@@ -1,11 +1,10 @@
 """What container/build_and_push.sh pushes, and what it refuses to.
 
-Owns: the script, on moto's ECR and a real registry. Must not know: what the checks of the gate are.
+Owns: the script, on `byoc serve --registry`. Must not know: what the checks of the gate are.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -14,13 +13,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.clients import ACCOUNT, AWS_CLI, REGION, SETUP
-from tests.deploy_world import World, deploy_world
+from tests.serving import ROLE, Serving, docker, serving
 
 pytestmark = pytest.mark.clients
 
@@ -308,25 +306,20 @@ def test_help_names_every_option(shelf: Shelf) -> None:
         assert option in done.stdout
 
 
-# -- with an engine, moto's ECR and a registry -----------------------------------------------------
+# -- with an engine, and our URL as AWS's ----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with deploy_world() as world:
-        yield world
+def server() -> Iterator[Serving]:
+    with serving("--registry") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = ROOT / "fixtures" / "faults" / "oci-manifest" / "build.py"
-    spec = importlib.util.spec_from_file_location("registry_of_the_fault", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
+def registry(server: Serving) -> str:
+    """Its host and port, as ECR tells them."""
+    told = server.client("ecr").get_authorization_token()["authorizationData"][0]
+    return str(told["proxyEndpoint"]).removeprefix("http://")
 
 
 @pytest.fixture
@@ -341,64 +334,57 @@ def programs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(world: World, registry: str, programs: Path, tmp_path: Path) -> Iterator[Run]:
+def run(server: Serving, registry: str, programs: Path, tmp_path: Path) -> Iterator[Run]:
     login = tmp_path / "docker"  # docker login writes the password down
 
     def run(*options: str, name: str = NAME) -> subprocess.CompletedProcess[str]:
         return run_script(
-            name, *BASE, "--registry", registry, *options,
+            name, *BASE, *options,
             path=f"{programs}{os.pathsep}{os.environ['PATH']}",
-            environment={**world.environment, "DOCKER_CONFIG": str(login)},
+            environment={**server.environment, "DOCKER_CONFIG": str(login)},
         )  # fmt: skip
 
     yield run
-    listed = subprocess.run(
-        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    ours = [line for line in listed.stdout.split() if line.startswith((NAME, f"{registry}/{NAME}"))]
-    if ours:
-        subprocess.run(["docker", "rmi", *ours], capture_output=True, timeout=60, check=True)
+    listed = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    if ours := [line for line in listed if line.startswith((NAME, f"{registry}/{NAME}"))]:
+        docker("rmi", *ours)
 
 
-def repositories(world: World) -> list[str]:
-    told = world.client("ecr").describe_repositories()["repositories"]
+def repositories(server: Serving) -> list[str]:
+    told = server.client("ecr").describe_repositories()["repositories"]
     return [str(each["repositoryName"]) for each in told]
 
 
-def tags(registry: str, name: str) -> list[str]:
+def pushed(server: Serving, name: str = NAME) -> dict[str, dict[str, object]]:
+    """What ECR tells of each tag."""
     try:
-        with urlopen(f"http://{registry}/v2/{name}/tags/list", timeout=10) as answer:
-            return sorted(json.load(answer)["tags"] or [])
-    except HTTPError as error:
-        assert error.code == 404
-        return []
+        told = server.client("ecr").describe_images(repositoryName=name)["imageDetails"]
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "RepositoryNotFoundException"
+        return {}
+    return {tag: image for image in told for tag in image["imageTags"]}
 
 
-def manifest(registry: str, tag: str) -> tuple[str, dict[str, object]]:
-    accept = {"Accept": f"{SCHEMA_2}, {OCI}"}
-    asked = Request(f"http://{registry}/v2/{NAME}/manifests/{tag}", headers=accept)
-    with urlopen(asked, timeout=10) as answer:
-        return answer.headers["Content-Type"], json.load(answer)
+def create_model(server: Serving, image: str) -> None:
+    server.client("sagemaker").create_model(
+        ModelName="pushed", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": image}
+    )
 
 
 @pytest.mark.docker
-@pytest.mark.clients
-def test_a_broken_image_never_reaches_the_registry(run: Run, registry: str, world: World) -> None:
+def test_a_broken_image_never_reaches_the_registry(run: Run, server: Serving) -> None:
     name = f"{NAME}-broken"
     done = run("--context", str(FAULT), "--", "-k", "not-cmd-only", name=name)
     assert done.returncode == 1, done.stderr
     assert "Turn CMD into an ENTRYPOINT" in done.stderr
     assert "nothing was pushed: `byoc check` ended with 1" in done.stderr
     assert done.stdout == ""
-    assert tags(registry, name) == []
-    assert name not in repositories(world)
+    assert name not in repositories(server)
 
 
 @pytest.mark.docker
-@pytest.mark.clients
-def test_the_reference_project_is_checked_pushed_and_looked_at(
-    run: Run, registry: str, world: World
+def test_the_reference_project_is_checked_and_pushed_and_the_endpoint_runs_what_was_pushed(
+    run: Run, registry: str, server: Serving
 ) -> None:
     payload = ROOT / "fixtures" / "payloads" / "iris.json"
     done = run("--payload", str(payload), "--", "-k", "golden-invocation or manifest-media-type")
@@ -407,16 +393,44 @@ def test_the_reference_project_is_checked_pushed_and_looked_at(
     uri = done.stdout.strip()
     name, tag = uri.rsplit(":", 1)
     assert name == f"{registry}/{NAME}"
-    assert {tag, "latest"} <= set(tags(registry, NAME))
-    kind, told = manifest(registry, tag)
-    assert kind == SCHEMA_2
-    inspected = subprocess.run(
-        ["docker", "image", "inspect", "-f", "{{.Id}}", uri],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    assert told["config"]["digest"] == inspected.stdout.strip()  # type: ignore[index]
-    assert inspected.stdout.startswith(f"sha256:{tag}")
-    assert NAME in repositories(world)
+    images = pushed(server)
+    assert {tag, "latest"} <= set(images)
+    assert images[tag]["imageManifestMediaType"] == SCHEMA_2
+    identity = docker("image", "inspect", "-f", "{{.Id}}", uri).strip()
+    assert identity.startswith(f"sha256:{tag}")
+    assert NAME in repositories(server)
+
+    # What the engine calls by these names is another image now: only the registry has ours.
+    docker("tag", "byoc-fault-missing-module:latest", f"{NAME}:latest")
+    docker("rmi", uri, f"{registry}/{NAME}:latest")
+    aws, ecr_uri = server.client("sagemaker"), server.uri(NAME, tag)
+    create_model(server, ecr_uri)
+    serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
+    aws.create_endpoint_config(
+        EndpointConfigName="pushed",
+        ProductionVariants=[
+            {"VariantName": "AllTraffic", "ModelName": "pushed", "ServerlessConfig": serverless}
+        ],
+    )
+    aws.create_endpoint(EndpointName="pushed", EndpointConfigName="pushed")
+    aws.get_waiter("endpoint_in_service").wait(EndpointName="pushed")
+    running = docker(
+        *("ps", "--no-trunc", "--format", "{{.Image}}", "--filter"),
+        f"label=byoc.owner={server.owner}",
+    ).split()
+    assert docker("image", "inspect", "-f", "{{.Id}}", *running).split() == [identity]
+    told = aws.describe_endpoint(EndpointName="pushed")
+    (deployed,) = told["ProductionVariants"][0]["DeployedImages"]
+    assert deployed["SpecifiedImage"] == ecr_uri
+    assert deployed["ResolvedImage"].endswith(f"/{NAME}@{images[tag]['imageDigest']}")
+    answer = server.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="pushed", ContentType="application/json", Body=payload.read_bytes()
+    )
+    labels = [each["label"] for each in json.load(answer["Body"])["predictions"]]
+    assert labels == ["setosa", "virginica"]
+    aws.delete_endpoint(EndpointName="pushed")
+    aws.get_waiter("endpoint_deleted").wait(EndpointName="pushed")
+    aws.delete_model(ModelName="pushed")
 
 
 # As an engine with containerd's image store pushes; the engine of the tests has the classic one.
@@ -431,14 +445,23 @@ skopeo copy --quiet --insecure-policy --format oci --src-tls-verify=false --dest
 
 
 @pytest.mark.docker
-@pytest.mark.clients
-def test_an_oci_manifest_in_the_registry_is_noticed(
-    run: Run, registry: str, programs: Path
+def test_an_oci_manifest_is_noticed_after_the_push_and_refused_by_create_model(
+    run: Run, registry: str, programs: Path, server: Serving
 ) -> None:
     (programs / "docker").write_text(PUSHES_OCI)
     (programs / "docker").chmod(0o755)
     done = run("--without-check", "--tag", "as-oci")
-    assert manifest(registry, "as-oci")[0] == OCI
+    assert pushed(server)["as-oci"]["imageManifestMediaType"] == OCI
     assert (done.returncode, done.stdout) == (1, "")
-    refused = f"Unsupported manifest media type {OCI} for image {registry}/{NAME}:as-oci."
-    assert refused in done.stderr
+    uri = f"{registry}/{NAME}:as-oci"
+    assert f"Unsupported manifest media type {OCI} for image {uri}." in done.stderr
+    for image in (server.uri(NAME, "as-oci"), uri):
+        with pytest.raises(ClientError) as refused:
+            create_model(server, image)
+        told = refused.value.response["Error"]
+        assert told["Code"] == "ValidationException"
+        assert told["Message"] == (
+            f"Unsupported manifest media type {OCI} for image {server.uri(NAME, 'as-oci')}. Ensure"
+            " that valid manifest media type is used for specified image."
+        )
+    assert server.names()["models"] == []

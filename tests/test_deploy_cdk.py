@@ -1,22 +1,28 @@
-"""The stacks of container/deploy/cdk: what they say, and that CloudFormation takes them.
+"""The stacks of container/deploy/cdk and of the article that byoc began with: what they say, and
+that endpoints come of them, through CloudFormation and by the CDK's own command.
 
-Owns: the golden templates in fixtures/templates. Must not know: Docker, and the CDK but in the one
-test that synthesizes.
+Owns: the golden templates in fixtures/templates, the stack of fixtures/seed. Must not know: how
+CloudFormation works.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
 from fixtures.templates.synthesize import CDK, PYTHON, golden, models, synthesize
-from tests.clients import ACCOUNT, REGION
-from tests.deploy_world import PING_FAILED, World, deploy_world
+from tests.clients import ACCOUNT, REGION, SETUP
+from tests.deploy_world import put_model_data
+from tests.serving import REFERENCE, ROOT, Serving, tagged
 
 pytestmark = pytest.mark.clients
 
@@ -146,74 +152,208 @@ def test_metrics_may_be_written_in_the_endpoints_own_namespaces_only(stack: str)
     }
 
 
+# -- deployed --------------------------------------------------------------------------------------
+
+CLI = ROOT / "tests" / "cdk_cli" / "node_modules" / ".bin" / "cdk"
+SEED = ROOT / "fixtures" / "seed" / "stack.py"
+BROKEN = "byoc-fault-missing-module:latest"
+SEPALS_ONLY = {  # a model that can be told from the image's own
+    "labels": ["narrow", "wide"],
+    "mean": [0.0] * 4,
+    "scale": [1.0] * 4,
+    "weights": [[0.0] * 5, [-30.0, 0.0, 10.0, 0.0, 0.0]],
+}
+
+
+def image(server: Serving, stack: str) -> str:
+    return server.uri(MODELS[stack]["repository"], MODELS[stack]["tag"])
+
+
 @pytest.fixture(scope="module")
-def module_world() -> Iterator[World]:
-    with deploy_world() as world:
-        yield world
+def server(local_sagemaker: Serving) -> Iterator[Serving]:
+    with ExitStack() as until_the_end:
+        names = (image(local_sagemaker, stack) for stack in MODELS)
+        until_the_end.enter_context(tagged(*names, image=REFERENCE))
+        broken = local_sagemaker.uri("iris", "broken")
+        until_the_end.enter_context(tagged(broken, image=BROKEN))
+        url = MODELS["iris-large-endpoint"]["model_data_url"]
+        put_model_data(local_sagemaker.client("s3"), url, SEPALS_ONLY)
+        yield local_sagemaker
 
 
-@pytest.fixture
-def world(module_world: World) -> World:
-    module_world.reset()
-    return module_world
+@pytest.fixture(scope="session")
+def by_the_cdk(
+    local_sagemaker: Serving, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[Serving]]:
+    """The article's stack, on its way while others are tested, and looked at last: the command
+    takes a dozen seconds, most of which it sleeps.
+    """
+    assert CLI.exists(), f"the CDK CLI is not installed: {SETUP}"
+    there, directory = local_sagemaker.at("us-west-2"), tmp_path_factory.mktemp("cdk")
+
+    def cdk(*words: str) -> None:
+        ran = there.run(
+            CLI, *words, "--app", f"{PYTHON} {SEED}", "--no-notices", "--no-color",
+            directory=directory,
+            HOME=str(directory),
+            CI="true",
+            SEED_ACCOUNT=ACCOUNT,
+            SEED_REGION=there.region,
+            SEED_IMAGE="byoc-reference",
+            JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION="1",
+            CDK_DISABLE_CLI_TELEMETRY="true",
+            PYTHONDONTWRITEBYTECODE="1",
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+    def deploy() -> Serving:
+        cdk("bootstrap", f"aws://{ACCOUNT}/{there.region}")
+        cdk("deploy", "--all", "--require-approval", "never")
+        return there
+
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(deploy)
 
 
-def deploy(world: World, stack: str) -> dict[str, str]:
-    """The outputs of the stack."""
-    cloudformation = world.client("cloudformation")
-    cloudformation.create_stack(
-        StackName=stack,
-        TemplateBody=json.dumps(GOLDEN[stack]),
-        Capabilities=["CAPABILITY_IAM"],
+def create(server: Serving, stack: str, template: dict[str, Any]) -> None:
+    server.client("cloudformation").create_stack(
+        StackName=stack, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
     )
-    (told,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    assert told["StackStatus"] == "CREATE_COMPLETE"
-    return {output["OutputKey"]: output["OutputValue"] for output in told["Outputs"]}
 
 
-def test_both_stacks_deploy_through_cloudformation_and_leave_nothing(world: World) -> None:
-    aws, cloudformation = world.client("sagemaker"), world.client("cloudformation")
+def wait(server: Serving, until: str, stack: str) -> None:
+    server.client("cloudformation").get_waiter(until).wait(StackName=stack)
+
+
+def label(server: Serving, endpoint: str) -> str:
+    """What it says of the first flower: 3.5 cm is wide."""
+    answer = server.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=endpoint, ContentType="text/csv", Body="5.1,3.5,1.4,0.2"
+    )
+    return str(answer["Body"].read().decode().split(",")[0])
+
+
+def serverless_of(server: Serving, endpoint: str) -> dict[str, int]:
+    """As the endpoint has it."""
+    described = server.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+    assert described["EndpointStatus"] == "InService"
+    (variant,) = described["ProductionVariants"]
+    return dict(variant["CurrentServerlessConfig"])
+
+
+def wanted(stack: str, **change: int) -> dict[str, int]:
+    row = {**MODELS[stack], **change}
+    provisioned = row.get("provisioned_concurrency")
+    return {
+        "MemorySizeInMB": row["memory"],
+        "MaxConcurrency": row["max_concurrency"],
+        **({"ProvisionedConcurrency": provisioned} if provisioned else {}),
+    }
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("by_the_cdk")
+def test_both_stacks_deploy_answer_are_updated_and_leave_nothing(server: Serving) -> None:
+    aws, cloudformation = server.client("sagemaker"), server.client("cloudformation")
+    for stack in MODELS:
+        create(server, stack, GOLDEN[stack])
     for stack, row in MODELS.items():
-        outputs = deploy(world, stack)
-        image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{row['repository']}:{row['tag']}"
-        assert outputs == {
+        wait(server, "stack_create_complete", stack)
+        (told,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        assert {output["OutputKey"]: output["OutputValue"] for output in told["Outputs"]} == {
             "EndpointName": row["name"],
-            "Image": image,
+            "Image": image(server, stack),
             "LogGroup": f"/aws/sagemaker/Endpoints/{row['name']}",
         }
-        endpoint = aws.describe_endpoint(EndpointName=row["name"])
-        assert endpoint["EndpointStatus"] == "InService"
-        configuration = aws.describe_endpoint_config(
-            EndpointConfigName=endpoint["EndpointConfigName"]
-        )
-        (variant,) = configuration["ProductionVariants"]
-        assert variant["ServerlessConfig"] == {
-            "MemorySizeInMB": row["memory"],
-            "MaxConcurrency": row["max_concurrency"],
-            **(
-                {"ProvisionedConcurrency": row["provisioned_concurrency"]}
-                if "provisioned_concurrency" in row
-                else {}
-            ),
-        }
-        container = aws.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
-        assert container["Image"] == image
-        assert container.get("ModelDataUrl") == row.get("model_data_url")
-        assert container.get("Environment") == row.get("environment")
-    assert {kind: len(found) for kind, found in world.names().items()} == {
+        assert serverless_of(server, row["name"]) == wanted(stack)
+        model = aws.describe_model(ModelName=model_of(server, row["name"]))
+        assert model["PrimaryContainer"]["Image"] == image(server, stack)
+        assert model["PrimaryContainer"].get("Environment") == row.get("environment")
+    assert label(server, "iris") == "setosa"
+    assert label(server, "iris-large") == "wide", "its model.tar.gz is not the image's model"
+    before = server.names()
+    assert {kind: len(found) for kind, found in before.items()} == {
         "models": 2,
         "configurations": 2,
         "endpoints": 2,
     }
+    update(server, "iris-endpoint")
+    after = server.names()
+    assert len(after["configurations"]) == 2, "the former one is cleaned up"
+    assert after["configurations"] != before["configurations"]
+    assert {**after, "configurations": None} == {**before, "configurations": None}
     for stack in MODELS:
         cloudformation.delete_stack(StackName=stack)
-    assert not any(world.names().values())
-    assert world.client("iam").list_roles()["Roles"] == []
+    for stack in MODELS:
+        wait(server, "stack_delete_complete", stack)
+    assert not any(server.names().values())
+    roles = server.client("iam").list_roles()["Roles"]
+    assert not [role for role in roles if role["RoleName"].startswith("iris")]
 
 
-def test_the_reason_of_a_failure_is_found_under_the_endpoint_s_own_name(world: World) -> None:
-    world.fails = PING_FAILED
-    deploy(world, "iris-endpoint")
-    told = world.client("sagemaker").describe_endpoint(EndpointName="iris")
-    assert (told["EndpointStatus"], told["FailureReason"]) == ("Failed", PING_FAILED)
-    world.client("cloudformation").delete_stack(StackName="iris-endpoint")
+def model_of(server: Serving, endpoint: str) -> str:
+    aws = server.client("sagemaker")
+    name = aws.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+    (variant,) = aws.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
+    return str(variant["ModelName"])
+
+
+def update(server: Serving, stack: str) -> None:
+    """A new size, as after a change of the table and `cdk deploy`."""
+    changed = copy.deepcopy(GOLDEN[stack])
+    (configuration,) = (
+        each
+        for each in changed["Resources"].values()
+        if each["Type"] == "AWS::SageMaker::EndpointConfig"
+    )
+    (variant,) = configuration["Properties"]["ProductionVariants"]
+    variant["ServerlessConfig"]["MemorySizeInMB"] = 4096
+    seen = len(server.events)
+    server.client("cloudformation").update_stack(
+        StackName=stack, TemplateBody=json.dumps(changed), Capabilities=["CAPABILITY_IAM"]
+    )
+    wait(server, "stack_update_complete", stack)
+    name = MODELS[stack]["name"]
+    assert serverless_of(server, name) == wanted(stack, memory=4096)
+    assert label(server, name) == "setosa"
+    assert server.statuses(name, after=seen) == ["Updating", "InService"]
+
+
+@pytest.mark.docker
+def test_a_stack_whose_endpoint_fails_says_why_and_is_rolled_back(server: Serving) -> None:
+    template = json.loads(json.dumps(GOLDEN["iris-endpoint"]).replace("iris:1.0.0", "iris:broken"))
+    assert template != GOLDEN["iris-endpoint"]
+    create(server, "broken", template)
+    with pytest.raises(WaiterError, match="ROLLBACK"):
+        wait(server, "stack_create_complete", "broken")
+    cloudformation = server.client("cloudformation")
+    events = cloudformation.describe_stack_events(StackName="broken")["StackEvents"]
+    (failed,) = (
+        each
+        for each in events
+        if each["ResourceStatus"] == "CREATE_FAILED"
+        and each["ResourceType"] == "AWS::SageMaker::Endpoint"
+    )
+    assert "Unable to successfully stand up your model" in failed["ResourceStatusReason"]
+    (told,) = cloudformation.describe_stacks(StackName="broken")["Stacks"]
+    assert told["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert not any(server.names().values())
+    cloudformation.delete_stack(StackName="broken")
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_the_cdk_s_own_command_deploys_the_article_s_stack_of_two_models(
+    by_the_cdk: Future[Serving],
+) -> None:
+    there = by_the_cdk.result()
+    assert there.names() == {
+        "models": ["first-model", "second-model"],
+        "configurations": ["first-endpoint-configuration", "second-endpoint-configuration"],
+        "endpoints": ["first-endpoint", "second-endpoint"],
+    }
+    for endpoint in ("first-endpoint", "second-endpoint"):
+        assert label(there, endpoint) == "setosa"
+    there.client("cloudformation").delete_stack(StackName="app-sagemaker-stack")
+    wait(there, "stack_delete_complete", "app-sagemaker-stack")
+    assert not any(there.names().values())

@@ -1,6 +1,6 @@
 """What container/deploy/deploy.py makes, prints and ends with.
 
-Owns: the sample's five commands, on moto and on our own SageMaker Runtime. Must not know: Docker.
+Owns: the sample's five commands, on our own URL. Must not know: the engine, but in the last test.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ from hypothesis import strategies as st
 from emulator.model_errors import ModelError
 from emulator.runtime_errors import Throttled
 from tests.clients import NAME, REGION, answer, served
-from tests.deploy_world import PING_FAILED, World, deploy_world
+from tests.deploy_world import World, deploy_world, put_model_data
+from tests.serving import Serving
 
 pytestmark = pytest.mark.clients
 
-SCRIPT = Path(__file__).resolve().parent.parent / "container" / "deploy" / "deploy.py"
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "container" / "deploy" / "deploy.py"
+PAYLOADS = ROOT / "fixtures" / "payloads"
 ROLE = "arn:aws:iam::123456789012:role/iris"
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/iris:1"
 OPTIONS = ("--image", IMAGE, "--role-arn", ROLE)
+MODEL_DATA = "s3://models/iris.tar.gz"
 LOG_GROUP = "/aws/sagemaker/Endpoints/iris"
 Run = Callable[..., Any]
 
@@ -49,6 +53,7 @@ def script() -> ModuleType:
 @pytest.fixture(scope="module")
 def module_world() -> Iterator[World]:
     with deploy_world() as world:
+        put_model_data(world.client("s3"), MODEL_DATA)
         yield world
 
 
@@ -76,7 +81,7 @@ def configuration(world: World) -> str:
 
 def test_deploy_makes_a_model_a_configuration_and_an_endpoint(world: World, run: Run) -> None:
     more = ("--memory", "3072", "--max-concurrency", "7", "--provisioned-concurrency", "2")
-    data = ("--model-data-url", "s3://models/iris.tar.gz", "--env", "A=1", "--env", "B=x=y")
+    data = ("--model-data-url", MODEL_DATA, "--env", "A=1", "--env", "B=x=y")
     assert run("deploy", "iris", *OPTIONS, *more, *data) == 0
     names = world.names()
     assert names["endpoints"] == ["iris"]
@@ -85,7 +90,7 @@ def test_deploy_makes_a_model_a_configuration_and_an_endpoint(world: World, run:
     model = aws.describe_model(ModelName=names["models"][0])
     assert model["ExecutionRoleArn"] == ROLE
     assert model["PrimaryContainer"]["Image"] == IMAGE
-    assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://models/iris.tar.gz"
+    assert model["PrimaryContainer"]["ModelDataUrl"] == MODEL_DATA
     assert model["PrimaryContainer"]["Environment"] == {"A": "1", "B": "x=y"}
     made = aws.describe_endpoint_config(EndpointConfigName=names["configurations"][0])
     (variant,) = made["ProductionVariants"]
@@ -102,12 +107,13 @@ def test_deploying_the_same_twice_makes_nothing_twice(world: World, run: Run) ->
     world.calls.clear()
     assert run("deploy", "iris", *OPTIONS) == 0
     assert world.names() == before
-    assert not [call for call in world.calls if call.startswith("Create")]
+    assert world.calls == [], "neither made, nor asked to be"
 
 
 def test_a_deploy_that_broke_off_goes_on_where_it_was(world: World, run: Run) -> None:
     assert run("deploy", "iris", *OPTIONS) == 0
     world.client("sagemaker").delete_endpoint(EndpointName="iris")
+    world.settle("iris")
     assert run("deploy", "iris", *OPTIONS) == 0
     assert world.names()["endpoints"] == ["iris"]
 
@@ -119,7 +125,7 @@ def test_a_deploy_that_broke_off_goes_on_where_it_was(world: World, run: Run) ->
         ("--max-concurrency", "6"),
         ("--provisioned-concurrency", "1"),
         ("--env", "A=1"),
-        ("--model-data-url", "s3://models/iris.tar.gz"),
+        ("--model-data-url", MODEL_DATA),
         ("--image", f"{IMAGE}1"),
         ("--role-arn", f"{ROLE}2"),
     ],
@@ -143,22 +149,29 @@ def test_deploy_leaves_an_endpoint_alone_and_update_changes_it(
 def test_nobody_waits_who_does_not_want_to(
     world: World, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.fails = PING_FAILED
+    world.ready(ready=False)
     assert run("deploy", "iris", *OPTIONS, "--no-wait") == 0
     assert "`status` tells when it is there" in capsys.readouterr().out
+    assert run("status", "iris") == 0
+    assert capsys.readouterr().out == f"iris is Creating with {configuration(world)}.\n"
+
+
+FAILED = "Unable to successfully stand up your model within the allotted"
 
 
 def test_an_endpoint_that_fails_is_told_with_its_reason_and_log_group(
     world: World, run: Run
 ) -> None:
-    world.fails = PING_FAILED
-    expected = f"iris is Failed: {PING_FAILED}\nIts log: aws logs tail {LOG_GROUP} --since 1h"
-    assert run("deploy", "iris", *OPTIONS).startswith(expected)
-    assert run("status", "iris").startswith(expected)
+    world.fails()
+    told = run("deploy", "iris", *OPTIONS)
+    reason = world.client("sagemaker").describe_endpoint(EndpointName="iris")["FailureReason"]
+    assert reason.startswith(FAILED)
+    expected = f"iris is Failed: {reason}\nIts log: aws logs tail {LOG_GROUP} --since 1h"
+    assert told == expected
+    assert run("status", "iris") == expected
     again = run("deploy", "iris", *OPTIONS)
-    assert again.startswith(expected)
-    assert again.endswith("AWS lets you only `delete` it; deploy again after that.")
-    world.fails = ""
+    assert again == f"{expected}\nAWS lets you only `delete` it; deploy again after that."
+    world.fails(fails=False)
     assert run("delete", "iris") == 0
     assert run("deploy", "iris", *OPTIONS) == 0
 
@@ -166,10 +179,10 @@ def test_an_endpoint_that_fails_is_told_with_its_reason_and_log_group(
 def test_an_update_that_was_rolled_back_is_a_failure(world: World, run: Run) -> None:
     run("deploy", "iris", *OPTIONS)
     before = configuration(world)
-    world.fails = PING_FAILED
+    world.fails()
     told = run("update", "iris", *OPTIONS, "--memory", "1024")
     assert told.startswith("AWS went back to the former configuration. iris is InService")
-    assert PING_FAILED in told
+    assert FAILED in told
     assert LOG_GROUP in told
     assert configuration(world) == before
 
@@ -189,7 +202,7 @@ def test_delete_leaves_nothing_of_this_endpoint_and_everything_of_others(
     run("deploy", "iris-large", *OPTIONS)
     aws = world.client("sagemaker")
     aws.create_model(
-        ModelName="iris-handmade", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "x:1"}
+        ModelName="iris-handmade", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE}
     )
     assert len(world.names()["models"]) == 4
     assert run("delete", "iris") == 0
@@ -212,8 +225,8 @@ def test_what_is_not_there_is_said(run: Run, words: tuple[str, ...], told: str) 
 
 
 def test_what_aws_refuses_is_told_in_its_words(world: World, run: Run) -> None:
-    run("deploy", "iris", *OPTIONS)
-    world.in_progress = True
+    world.ready(ready=False)
+    run("deploy", "iris", *OPTIONS, "--no-wait")
     told = run("delete", "iris")
     assert told.startswith("DeleteEndpoint: ValidationException: Cannot update in-progress")
     assert world.names()["models"], "nothing else is deleted"
@@ -314,13 +327,17 @@ def script_process(*words: str, environment: dict[str, str]) -> subprocess.Compl
     ],
 )
 def test_wrong_options_end_with_2_before_anything_is_asked(
-    run: Run, world: World, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], told: str
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    told: str,
 ) -> None:
+    monkeypatch.setattr(script, "client", lambda *_args, **_config: pytest.fail("it asked"))
     with pytest.raises(SystemExit) as ended:
-        run(*words)
+        script.main(list(words))
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
-    assert world.calls == []
 
 
 @given(st.from_regex(r"[a-zA-Z0-9-]{1,60}", fullmatch=True))
@@ -346,3 +363,34 @@ def test_a_configuration_s_name_tells_what_is_in_it(world: World, run: Run) -> N
     first, second = (name.rsplit("-", 1)[1] for name in world.names()["models"])
     assert first == second
     assert json.dumps(world.names()).count(first) == 4
+
+
+@pytest.fixture(scope="module")
+def server(local_sagemaker: Serving) -> Serving:
+    return local_sagemaker.at("eu-central-1")
+
+
+@pytest.mark.docker
+def test_its_five_commands_make_ask_change_tell_and_remove_a_real_endpoint(
+    server: Serving, tmp_path: Path
+) -> None:
+    def done(*words: str) -> str:
+        ran = server.run(sys.executable, SCRIPT, *words, directory=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    options = ("--image", server.uri("byoc-reference"), "--role-arn", ROLE)
+    assert done("deploy", "iris", *options).startswith("iris is InService with iris-")
+    flowers = ("--payload", str(PAYLOADS / "iris.csv"))
+    assert done("invoke", "iris", *flowers).startswith("setosa,")
+    before = done("status", "iris")
+    done("update", "iris", *options, "--memory", "4096", "--env", "MODEL_SERVER_THREADS=2")
+    after = done("status", "iris")
+    assert before != after
+    assert after.startswith("iris is InService with iris-")
+    answer = done("invoke", "iris", *flowers, "--accept", "application/json")
+    labels = [each["label"] for each in json.loads(answer)["predictions"]]
+    assert labels == ["setosa", "virginica"]
+    done("delete", "iris")
+    assert not any(server.names().values())
+    assert server.statuses("iris")[:4] == ["Creating", "InService", "Updating", "InService"]

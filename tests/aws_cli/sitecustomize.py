@@ -1,6 +1,7 @@
-"""Python loads this before the AWS CLI when it is on PYTHONPATH: the loopback is reached, any other
-host is refused before its name is looked up. Each host is written to the file BYOC_HOSTS. Between
-two attempts it does not wait: that is the CLI's own business.
+"""Python loads this before the AWS CLI or the SageMaker SDK when it is on PYTHONPATH: the loopback
+is reached, any other host is refused before its name is looked up. Each host is written to the file
+BYOC_HOSTS. Between two attempts it waits for BYOC_SLEEP seconds at most: that is the client's own
+business.
 """
 
 from __future__ import annotations
@@ -28,4 +29,5 @@ def guard(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(guard)
-time.sleep = lambda _seconds: None
+longest, sleep = float(os.environ.get("BYOC_SLEEP", "0")), time.sleep
+time.sleep = lambda seconds: sleep(min(seconds, longest))
