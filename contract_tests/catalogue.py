@@ -23,6 +23,7 @@ GOLDEN = ROOT / "fixtures" / "golden" / "catalogue.json"
 PAGE = ROOT / "docs" / "checks.md"
 GAPS = ROOT / "docs" / "not-checked.md"
 CONTROL = ROOT / "docs" / "control-plane.md"
+DIFFERENCES = ROOT / "docs" / "differences-from-moto.md"
 
 
 def checks() -> list[Check]:
@@ -102,11 +103,19 @@ def control_plane() -> str:
     return tables()
 
 
+def differences() -> str:
+    """The page of what moto does otherwise."""
+    from emulator.control.differences_page import page as tables
+
+    return tables()
+
+
 FILES: Mapping[Path, Callable[[], str]] = {
     GOLDEN: golden,
     PAGE: page,
     GAPS: gaps,
     CONTROL: control_plane,
+    DIFFERENCES: differences,
 }
 """What is made of the declarations, and by what."""
 

@@ -45,7 +45,9 @@ class Verdict(Enum):
 
 
 PAYLOAD: Literal["payload"] = "payload"
-Requirement = Capability | Literal["payload"]
+TEMPLATE: Literal["template"] = "template"
+SCRIPT: Literal["deploy-script"] = "deploy-script"
+Requirement = Capability | Literal["payload", "template", "deploy-script"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

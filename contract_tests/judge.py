@@ -9,6 +9,8 @@ from __future__ import annotations
 import traceback
 
 from contract_tests.check import (
+    SCRIPT,
+    TEMPLATE,
     Advice,
     Blocked,
     Check,
@@ -43,9 +45,10 @@ def judge(
         expected, actual = error.expected, error.actual
         fix = error.fix or check.fix
         aws_shows = "" if advice or check.aws_shows is None else str(check.aws_shows)
-        lines = [target.run_line() if target else "", error.reproduce]
+        shared = target if target and not {TEMPLATE, SCRIPT}.intersection(check.requires) else None
+        lines = [shared.run_line() if shared else "", error.reproduce]
         reproduce = "\n".join(line for line in lines if line)
-        log_tail = error.log or (target.last_log() if target else "")
+        log_tail = error.log or (shared.last_log() if shared else "")
     elif isinstance(error, NotApplicable):
         verdict, reason = Verdict.SKIP, str(error)
     elif isinstance(error, Blocked):

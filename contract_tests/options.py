@@ -21,6 +21,10 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--platform", {}, "what AWS would run: linux/amd64 (default) or linux/arm64"),
     ("--engine", {}, "the container engine: docker (default)"),
     ("--startup-seconds", {}, "wait this long for the first 200, not the platform's window"),
+    ("--template", APPEND, "a CloudFormation template that deploys the image; may repeat"),
+    ("--template-parameter", APPEND, "NAME=VALUE for the templates' Parameters; may repeat"),
+    ("--deploy-script", {}, "'FILE ARGUMENTS': a script that deploys the image"),
+    ("--region", {}, "where both deploy; default: that of the image's URI in them"),
     ("--slow", FLAG, "also the checks that really wait for 60-second limits"),
     ("--report-json", {}, "write the report here, as JSON (schema 1)"),
 )

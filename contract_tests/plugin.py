@@ -116,12 +116,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"tests of contract_tests without @check: {', '.join(stray)}")
     if not mine:
         return
+    from contract_tests.asking import asked_for
     from contract_tests.run import Run, running_order
 
     others = [item for item in items if _check_of(item) is None]
     items[:] = [*running_order(mine, _check_of), *others]
     if not config.option.collectonly:
         settings, words = _settings(config), _repeatable(config)
+        idle = [item for item in mine if not asked_for(_check_of(item), settings)]  # type: ignore[arg-type]
+        if len(idle) < len(mine):  # else they are what was asked for, and say what is missing
+            items[:] = [item for item in items if item not in idle]
+            config.hook.pytest_deselected(items=idle)
         new = config.stash.get(NEW_RUN, None)
         config.stash[RUN] = new(settings, words) if new else Run(settings, options=words)
 

@@ -30,6 +30,8 @@ CHAPTERS = (
     "payloads",
     "filesystem",
     "endpoint",
+    "deploy_template",
+    "deploy_script",
     "resources",
     "logs",
     "shutdown",

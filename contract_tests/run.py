@@ -13,12 +13,11 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from contract_tests.asking import asked_for, running_order, unmet
 from contract_tests.check import (
-    PAYLOAD,
     Blocked,
     Check,
     Level,
@@ -27,26 +26,16 @@ from contract_tests.check import (
     function_name,
 )
 from contract_tests.judge import judge
-from contract_tests.report import Report, Result, failure_text, place
+from contract_tests.report import Report, Result, failure_text
 from contract_tests.settings import Settings
 from contract_tests.target import Target
 from emulator import __version__
 from emulator.clock import Clock, SystemClock, wall_clock
-from emulator.engines import Capability, Engine, EngineUnavailable, ImageInfo
+from emulator.engines import Engine, EngineUnavailable, ImageInfo
 from emulator.errors import Usage
 from emulator.http import AiohttpHttp, Http
 
-Item = TypeVar("Item")
-
-
-def running_order(items: Iterable[Item], check_of: Callable[[Item], Check | None]) -> list[Item]:
-    """By chapter; within one as written. Stable, so images stay in the order given."""
-
-    def chapter(item: Item) -> int:
-        check = check_of(item)
-        return place(check.chapter if check is not None else "")
-
-    return sorted(items, key=chapter)
+__all__ = ["Run", "running_order", "shipped", "version"]
 
 
 def shipped() -> list[Check]:
@@ -112,6 +101,10 @@ class Run:
                 f"--model-data {source} does not exist. Give a directory, or a model.tar.gz, with"
                 " what your container expects in /opt/ml/model."
             )
+        if self.settings.template:
+            from contract_tests.deploy import templates  # loads botocore
+
+            templates(self.settings)
         self._prepare_report()
         try:
             self._open()
@@ -188,13 +181,8 @@ class Run:
         if broken:
             raise Blocked(f"needs {', '.join(broken)}, which does not hold")
         assert self._engine is not None
-        for requirement in check.requires:
-            if requirement == PAYLOAD and not self.settings.payload:
-                raise NotApplicable("needs a request that is known to be good: give --payload FILE")
-            if isinstance(requirement, Capability) and (
-                requirement not in self._engine.capabilities
-            ):
-                raise NotApplicable(f"the engine cannot {requirement.value}")
+        if why := unmet(check, self.settings, self._engine.capabilities):
+            raise NotApplicable(why)
 
     def judge(
         self,
@@ -237,7 +225,11 @@ class Run:
         if self.aborted is not None:
             return []
         profile = self.settings.profile
-        musts = [c.id for c in self._catalogue() if c.level(profile) is Level.MUST]
+        musts = [
+            c.id
+            for c in self._catalogue()
+            if c.level(profile) is Level.MUST and asked_for(c, self.settings)
+        ]
         return [
             Report(
                 tool_version=version(),

@@ -14,38 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from contract_tests import deploy_settings
+from contract_tests.deploy_settings import Script
+from contract_tests.payload import CONTENT_TYPES, Payload, read_payload, resolved
 from emulator.errors import Usage
 from emulator.limits import MEMORY_SIZES_MB, PROFILES, Limits, Profile
 
-CONTENT_TYPES: Mapping[str, str] = {
-    ".json": "application/json",
-    ".jsonl": "application/jsonlines",
-    ".csv": "text/csv",
-    ".txt": "text/plain",
-    ".libsvm": "text/x-libsvm",
-    ".npy": "application/x-npy",
-    ".npz": "application/x-npz",
-    ".parquet": "application/x-parquet",
-    ".pb": "application/x-recordio-protobuf",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".wav": "audio/wav",
-    ".bin": "application/octet-stream",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
-    """A request that the user says is good."""
-
-    name: str
-    content_type: str
-    body: bytes = field(repr=False)
-
-    @property
-    def is_json(self) -> bool:
-        return self.content_type.partition(";")[0].strip().lower().endswith("json")
+__all__ = ["CONTENT_TYPES", "KEYS", "Payload", "Settings", "find_file", "gather", "read_payload"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +39,10 @@ class Settings:
     slow: bool = False
     strict: bool = False
     report_json: Path | None = None
+    template: tuple[Path, ...] = ()
+    template_parameter: Mapping[str, str] = field(default_factory=dict)
+    deploy_script: Script | None = None
+    region: str = ""  # where it is deployed; else as the image's URI says
 
     @property
     def limits(self) -> Limits:
@@ -87,10 +66,15 @@ KEYS = (
     "slow",
     "strict",
     "report-json",
+    "template",
+    "template-parameter",
+    "deploy-script",
+    "region",
 )
 """What [tool.byoc] may hold; on the command line `--KEY`, in the environment `BYOC_KEY`."""
 
-_LISTS = frozenset({"image", "payload", "env"})
+_LISTS = frozenset({"image", "payload", "env", "template", "template-parameter"})
+_PATHS = frozenset({"payload", "template"})
 _TABLE = re.compile(r"^\s*\[+\s*tool\s*\.\s*byoc\s*[\].]", re.MULTILINE)
 
 
@@ -122,7 +106,7 @@ def gather(
         elif environment.get(variable):
             value: Any = environment[variable]
             if key in _LISTS:
-                value = value.split(os.pathsep if key == "payload" else ",")
+                value = value.split(os.pathsep if key in _PATHS else ",")
             raw[key] = (value, variable, directory)
         elif key in table and file is not None:
             raw[key] = (table[key], f"[tool.byoc] {key} in {file}", file.parent)
@@ -218,37 +202,11 @@ def _engine(value: Any, origin: str, base: Path) -> str:
 
 
 def _path(value: Any, origin: str, base: Path) -> Path:
-    return _resolve(_text(value, origin, base), origin, base)
-
-
-def _resolve(text: str, origin: str, base: Path) -> Path:
-    try:
-        return (base / Path(text).expanduser()).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise Usage(f"{origin} {text!r} is no path that this machine knows: {error}.") from error
+    return resolved(_text(value, origin, base), origin, base)
 
 
 def _payloads(value: Any, origin: str, base: Path) -> tuple[Payload, ...]:
     return tuple(read_payload(text, origin, base) for text in _texts(value, origin, base))
-
-
-def read_payload(text: str, origin: str = "--payload", base: Path | None = None) -> Payload:
-    """`FILE` or `FILE;type=T`; without a type the extension decides."""
-    name, separator, rest = text.partition(";type=")
-    path = _resolve(name, origin, base or Path.cwd())
-    content_type = rest.strip() if separator else CONTENT_TYPES.get(path.suffix.lower(), "")
-    if not re.fullmatch(r"[!-~]([ -~]{0,1022}[!-~])?", content_type):
-        known = f"no content type is known for {path.suffix or 'no extension'!r}"
-        what = f"{content_type!r} is no content type" if separator else known
-        raise Usage(f"{origin} {text!r}: {what}. Write it out: '{name};type=application/x-thing'.")
-    try:
-        body = path.read_bytes()
-    except OSError as error:
-        raise Usage(
-            f"{origin} {text!r}: {path} cannot be read ({error.strerror}). Give a file with one"
-            " request body that your model answers, as its callers send it."
-        ) from error
-    return Payload(name=path.name, content_type=content_type, body=body)
 
 
 ENVIRONMENT_ENTRIES, ENVIRONMENT_CHARACTERS = 100, 1024
@@ -296,4 +254,8 @@ _PARSERS = {
     "slow": _flag,
     "strict": _flag,
     "report-json": _path,
+    "template": deploy_settings.templates,
+    "template-parameter": deploy_settings.parameters,
+    "deploy-script": deploy_settings.script,
+    "region": deploy_settings.region,
 }
