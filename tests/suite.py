@@ -42,8 +42,9 @@ def environment(limits: dict[str, float] | None = None) -> dict[str, str]:
 
 def command(*options: str, limits: dict[str, float] | None = None) -> list[str]:
     plugin = ["-p", "tests.shrunk_limits"] if limits else []
-    cache = ["-p", "no:cacheprovider"]
-    return [sys.executable, "-m", "pytest", "contract_tests", *plugin, *cache, *options]
+    # Neither is part of what is tested; Hypothesis takes longer to load than all the rest.
+    without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    return [sys.executable, "-m", "pytest", "contract_tests", *plugin, *without, *options]
 
 
 def run(

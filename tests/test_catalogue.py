@@ -18,6 +18,7 @@ from emulator.sources import Evidence
 
 CHECKS = checks()
 FAULTS = tomllib.loads((ROOT / "fixtures" / "faults.toml").read_text())
+DEPLOY_FAULTS = tomllib.loads((ROOT / "fixtures" / "deploy_faults.toml").read_text())
 BY_ID = {check.id: check for check in CHECKS}
 ORDER = [check.id for check in CHECKS]
 
@@ -115,7 +116,14 @@ def test_catalogue_rows_are_not_used_twice():
 
 def test_every_check_is_claimed_by_a_fault_and_every_fault_by_a_check():
     claimed = {(fault, check.id) for check in CHECKS for fault in check.caught_by}
-    assert claimed == {(name, fault["check"]) for name, fault in FAULTS.items()}
+    assert claimed == {(name, fault["check"]) for name, fault in (FAULTS | DEPLOY_FAULTS).items()}
+
+
+@pytest.mark.parametrize("name", DEPLOY_FAULTS)
+def test_a_wrong_template_or_script_says_how_people_get_there(name):
+    directory = ROOT / "fixtures" / "deploy_faults" / name
+    assert any((directory / file).is_file() for file in ("template.json", "deploy.py"))
+    assert DEPLOY_FAULTS[name]["how"].endswith(".")
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -127,8 +135,9 @@ def test_a_fault_can_be_built_and_says_how_people_get_there(name):
 
 
 def test_no_fault_directory_is_without_its_entry():
-    found = {path.name for path in (ROOT / "fixtures" / "faults").iterdir() if path.is_dir()}
-    assert found == set(FAULTS)
+    for kind, table in (("faults", FAULTS), ("deploy_faults", DEPLOY_FAULTS)):
+        found = {path.name for path in (ROOT / "fixtures" / kind).iterdir() if path.is_dir()}
+        assert found == set(table)
 
 
 # -- what is not checked --------------------------------------------------------------------------

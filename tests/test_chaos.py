@@ -1,5 +1,5 @@
 """Owns: what a live endpoint answers when things break around it, on real containers: memory that
-runs out, callers that go away, an engine that is killed, ten thousand requests. Each request is
+runs out, callers that go away, an engine that is killed, thousands of requests. Each request is
 answered exactly once, with a result or with an error of AWS, and nothing of it is left.
 """
 
@@ -27,7 +27,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from emulator import owner
-from emulator.limits import MIB
 from emulator.local import ServerlessEndpoint
 from tests.obedient_image import obedient
 from tests.private_engine import PrivateEngine, impossible, private_engine
@@ -224,7 +223,9 @@ def test_an_engine_that_ends_under_load_and_starts_again_costs_the_requests_of_t
 # Many
 
 
-REQUESTS, WARM_UP, AT_ONCE = 10_000, 2_000, 8
+REQUESTS, WARM_UP, AT_ONCE = 4_000, 1_200, 8
+LEAK_BYTES = 500
+"""Of a request, at most; the journal's thousand are full after the warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +300,7 @@ def send_at_once(url: str, requests: int) -> Counter[str]:
         return sum((share.result() for share in shares), Counter())
 
 
-def test_ten_thousand_requests_are_answered_once_each_and_leave_nothing(image: str) -> None:
+def test_thousands_of_requests_are_answered_once_each_and_leave_nothing(image: str) -> None:
     serve = Serve(image)
     try:
         serve.wait()
@@ -314,7 +315,7 @@ def test_ten_thousand_requests_are_answered_once_each_and_leave_nothing(image: s
     # A call to the engine may be under way; what leaks with each request would be thousands.
     assert after.threads <= before.threads + 8
     assert after.handles <= before.handles + 8
-    assert grown < 5 * MIB
+    assert grown < REQUESTS * LEAK_BYTES
     assert serve.popen.returncode == 0
     assert serve.reports == {"answered": REQUESTS + WARM_UP}
     assert left_by(serve.popen.pid) == []

@@ -29,8 +29,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.parsers import RpcV2CBORParser
 
-from emulator.api.cloudwatch import SERVICES, CloudWatch, keep_the_last
+from emulator.api import cloudwatch, cloudwatch_logs
+from emulator.api.cloudwatch import SERVICES, CloudWatch
 from emulator.api.cloudwatch_answers import Answers
+from emulator.api.cloudwatch_logs import keep_the_last
 from emulator.api.moto_app import MotoApp, _served, service_of
 from emulator.api.server import RuntimeServer
 from emulator.api.wsgi import MOST_BYTES, environ_of
@@ -115,7 +117,8 @@ def served(portal: BlockingPortal) -> Iterator[Served]:
 
     async def begin() -> tuple[RuntimeServer, MotoApp, CloudWatch]:
         logs.began(1, container)  # type: ignore[arg-type]
-        watch = CloudWatch(recorder, logs, variant="AllTraffic")
+        watch = CloudWatch()
+        watch.add("us-east-1", recorder, logs)
         moto = MotoApp(SERVICES, watch.prepare)
         server = RuntimeServer({}, mounts=[moto.mount])
         await server.start()
@@ -228,9 +231,11 @@ def test_list_metrics_has_what_was_recorded(served: Served) -> None:
     assert all(metric["Dimensions"] == DIMENSIONS for metric in found)
 
 
-def test_any_region_that_a_caller_has_set_is_answered(served: Served) -> None:
+def test_another_region_has_neither_its_metrics_nor_its_logs(served: Served) -> None:
     client = served.client("cloudwatch", "eu-west-1")
-    assert client.list_metrics(Namespace="AWS/SageMaker")["Metrics"]
+    assert client.list_metrics(Namespace="AWS/SageMaker")["Metrics"] == []
+    logs = served.client("logs", "eu-west-1")
+    assert logs.describe_log_groups(logGroupNamePrefix=GROUP)["logGroups"] == []
 
 
 def test_what_a_container_wrote_is_in_its_log_stream_and_only_once(served: Served) -> None:
@@ -287,17 +292,166 @@ def test_a_log_group_keeps_the_last_lines() -> None:
     assert {name: stream.events for name, stream in streams.items()} == {"c": [1, 2]}
 
 
-def test_after_closing_the_metrics_are_gone() -> None:
-    recorder = Recorder(
-        Journal(), endpoint="x", variant="AllTraffic",
-        max_concurrency=lambda: 1, provisioned=lambda: 0, memory_limit_bytes=1,
+def recorder_of(endpoint: str, journal: Journal, variant: str = "AllTraffic") -> Recorder:
+    return Recorder(
+        journal, endpoint=endpoint, variant=variant, max_concurrency=lambda: 1,
+        provisioned=lambda: 0, memory_limit_bytes=1, now=lambda: START,
     )  # fmt: skip
+
+
+def answered(journal: Journal, times: int = 1) -> None:
+    for _ in range(times):
+        told = journal.begin(0.0)
+        told.instance, told.status, told.model_seconds = 1, 200, 0.1
+        journal.end(told, 0.2)
+
+
+def test_after_closing_the_metrics_are_gone() -> None:
+    recorder = recorder_of("x", Journal())
     answers, owner = Answers(), object()
     answers.show(owner, [recorder.snapshot()])
     answers.forget(object())
     assert answers.data(query("Invocations", "Sum", endpoint="x"), START, LATER) is not None
     answers.forget(owner)
     assert answers.data(query("Invocations", "Sum", endpoint="x"), START, LATER) is None
+
+
+# Endpoints come and go
+
+
+@dataclass(kw_only=True)
+class Fleet:
+    """CloudWatch of endpoints that a test adds and takes away."""
+
+    url: str
+    watch: CloudWatch
+    portal: BlockingPortal
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        return Served(url=self.url, journal=Journal(), container=Written()).client(service, region)
+
+    def endpoint(
+        self, name: str, *texts: str, variant: str = "AllTraffic", region: str = "us-east-1"
+    ) -> tuple[Journal, Callable[[], None]]:
+        """Its journal, and what takes it away. Its container has written these lines."""
+        journal, logs, container = Journal(), LogBook(), Written(id=f"{name}{variant}" * 9)
+        now = int(datetime.now(UTC).timestamp() * 1e9)
+        container.lines = [LogLine(nanoseconds=now + n, text=text) for n, text in enumerate(texts)]
+
+        async def begin() -> Callable[[], None]:
+            logs.began(1, container)  # type: ignore[arg-type]
+            return self.watch.add(region, recorder_of(name, journal, variant), logs)
+
+        remove = self.portal.call(begin)
+
+        async def end() -> None:
+            await logs.ended(container)  # type: ignore[arg-type]
+            remove()
+
+        return journal, lambda: self.portal.call(end)
+
+    def invocations(self, name: str, variant: str = "AllTraffic") -> float:
+        dimensions = [
+            {"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": variant},
+        ]  # fmt: skip
+        points = self.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker", MetricName="Invocations", Dimensions=dimensions,
+            StartTime=START, EndTime=LATER, Period=600, Statistics=["Sum"],
+        )["Datapoints"]  # fmt: skip
+        return float(sum(point["Sum"] for point in points))
+
+    def messages(self, name: str, region: str = "us-east-1") -> list[str]:
+        events = self.client("logs", region).filter_log_events(
+            logGroupName=f"/aws/sagemaker/Endpoints/{name}"
+        )["events"]
+        return [event["message"] for event in events]
+
+
+@pytest.fixture(scope="module")
+def fleet(portal: BlockingPortal) -> Iterator[Fleet]:
+    async def begin() -> tuple[RuntimeServer, MotoApp, CloudWatch]:
+        watch = CloudWatch()
+        moto = MotoApp(SERVICES, watch.prepare)
+        server = RuntimeServer({}, mounts=[moto.mount])
+        await server.start()
+        return server, moto, watch
+
+    server, moto, watch = portal.call(begin)
+    yield Fleet(url=server.url, watch=watch, portal=portal)
+    watch.close()
+    moto.close()
+    portal.call(server.close)
+
+
+def test_each_variant_has_its_own_dimensions_and_its_endpoints_log_group(fleet: Fleet) -> None:
+    one, _ = fleet.endpoint("two-variants", "one", variant="blue")
+    two, _ = fleet.endpoint("two-variants", "two", variant="green")
+    other, _ = fleet.endpoint("other")
+    answered(one)
+    answered(two, 2)
+    answered(other, 3)
+    told = [
+        fleet.invocations("two-variants", "blue"), fleet.invocations("two-variants", "green"),
+        fleet.invocations("other"),
+    ]  # fmt: skip
+    assert told == [1, 2, 3]
+    streams = fleet.client("logs").describe_log_streams(
+        logGroupName="/aws/sagemaker/Endpoints/two-variants"
+    )["logStreams"]
+    assert {stream["logStreamName"].partition("/")[0] for stream in streams} == {"blue", "green"}
+    assert sorted(fleet.messages("two-variants")) == ["one", "two"]
+
+
+def test_a_deleted_endpoint_keeps_its_metrics_and_its_logs(fleet: Fleet) -> None:
+    journal, delete = fleet.endpoint("short-lived", "its only line")
+    answered(journal, 2)
+    delete()  # nobody has asked for anything before
+    assert fleet.invocations("short-lived") == 2
+    assert fleet.messages("short-lived") == ["its only line"]
+    again, _ = fleet.endpoint("short-lived", "the next one's")
+    answered(again, 3)
+    assert fleet.invocations("short-lived") == 5
+    assert fleet.messages("short-lived") == ["its only line", "the next one's"]
+    fleet.client("logs").delete_log_group(logGroupName="/aws/sagemaker/Endpoints/short-lived")
+    assert fleet.messages("short-lived") == ["the next one's"], "what lives comes back"
+
+
+def test_an_update_has_both_versions_in_one_metric(fleet: Fleet) -> None:
+    blue, end_blue = fleet.endpoint("updated")
+    green, _ = fleet.endpoint("updated")
+    answered(blue)
+    answered(green, 2)
+    assert fleet.invocations("updated") == 3
+    end_blue()
+    answered(green)
+    assert fleet.invocations("updated") == 4
+    metrics = fleet.client("cloudwatch").list_metrics(
+        Dimensions=[{"Name": "EndpointName", "Value": "updated"}], MetricName="Invocations"
+    )["Metrics"]
+    assert len(metrics) == 1
+
+
+def test_an_endpoint_is_seen_in_its_own_region_only(fleet: Fleet) -> None:
+    fleet.endpoint("abroad", "hello", region="eu-west-1")
+    assert fleet.messages("abroad", "eu-west-1") == ["hello"]
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        fleet.messages("abroad")
+
+
+def test_what_is_kept_of_endpoints_that_are_gone_has_a_bound(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloudwatch, "MOST_PAST", 2)
+    monkeypatch.setattr(cloudwatch_logs, "MOST_LEFT", 5)
+    for number in range(4):
+        journal, delete = fleet.endpoint(f"bound-{number}", "one", "two")
+        answered(journal)
+        delete()
+    assert [fleet.invocations(f"bound-{number}") for number in range(4)] == [0, 0, 1, 1]
+    groups = fleet.client("logs").describe_log_groups(
+        logGroupNamePrefix="/aws/sagemaker/Endpoints/bound-"
+    )["logGroups"]
+    assert [group["logGroupName"][-1] for group in groups] == ["2", "3"]
 
 
 # What is asked differently
@@ -454,7 +608,7 @@ def test_the_query_protocol_of_older_clients_is_answered(served: Served) -> None
     request = urllib.request.Request(
         served.url,
         urllib.parse.urlencode(form).encode(),
-        {"Authorization": SIGNED.format("monitoring")},
+        {"Authorization": SIGNED.format("monitoring").replace("eu-west-1", "us-east-1")},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         told = answer.read().decode()
@@ -486,8 +640,8 @@ def test_the_aws_cli_has_metrics_and_logs(served: Served, tmp_path: Path) -> Non
         "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": served.url,
         "AWS_ACCESS_KEY_ID": "any",
         "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_REGION": "eu-central-1",
-        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
     }
     asked = (
         "cloudwatch get-metric-statistics --namespace AWS/SageMaker --metric-name ModelSetupTime"

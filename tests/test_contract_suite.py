@@ -1,4 +1,8 @@
-"""The shipped suite on the real reference container, as a user runs it."""
+"""The shipped suite on the real reference container, as a user runs it.
+
+The runs that nobody disturbs come first and go side by side; those that leave something to sweep
+begin when all of these have ended.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import venv
 from pathlib import Path
 from time import monotonic, sleep
@@ -15,7 +20,9 @@ from time import monotonic, sleep
 import pytest
 
 from contract_tests.catalogue import checks
+from contract_tests.check import SCRIPT, TEMPLATE
 from emulator.engines.connect import connect
+from tests.early import _outcomes, early, outcome
 from tests.suite import (
     PAYLOADS,
     REFERENCE,
@@ -30,33 +37,42 @@ from tests.suite import (
 
 pytestmark = pytest.mark.docker
 
+__all__ = ["_outcomes", "outcome"]
+
 BOTH = payload_options("iris.json", "iris.csv")
+CHECKS = [check for check in checks() if not {TEMPLATE, SCRIPT}.intersection(check.requires)]
+"""Those of the chapters on deployments are run in test_deploy_checks_docker.py."""
 
 
-@pytest.fixture(scope="module")
-def reference_run(tmp_path_factory):
-    junit = tmp_path_factory.mktemp("reference") / "junit.xml"
-    done = run("--image", REFERENCE, *BOTH, "--junitxml", str(junit), directory=junit.parent)
-    return done, junit.read_text()
+def on_reference(*options):
+    return lambda directory: run("--image", REFERENCE, *options, directory=directory)
 
 
-def test_the_reference_container_passes_every_check(reference_run):
-    done, _ = reference_run
+def reference_run(directory):
+    junit = directory / "junit.xml"
+    return on_reference(*BOTH, "--junitxml", str(junit))(directory), junit.read_text()
+
+
+@early(reference_run)
+def test_the_reference_container_passes_every_check(outcome):
+    done, _ = outcome
     assert set(done.verdicts().values()) == {"pass"}, done.output
-    assert {check.id for check in checks()} == set(done.verdicts())
+    assert {check.id for check in CHECKS} == set(done.verdicts())
     assert (done.exit_code, done.report["result"]) == (0, "success"), done.output
 
 
-def test_the_table_names_every_check_and_ends_with_the_result(reference_run):
-    done, _ = reference_run
-    for check in checks():
+@early(reference_run)
+def test_the_table_names_every_check_and_ends_with_the_result(outcome):
+    done, _ = outcome
+    for check in CHECKS:
         assert check.id in done.output
     assert done.output.rstrip().splitlines()[-1].startswith("=") or "success" in done.output
     assert "success — " in done.output
 
 
-def test_the_report_tells_the_image_the_engine_and_the_limits(reference_run):
-    report = reference_run[0].report
+@early(reference_run)
+def test_the_report_tells_the_image_the_engine_and_the_limits(outcome):
+    report = outcome[0].report
     assert report["schema"] == 1
     assert report["image"]["reference"] == REFERENCE
     assert report["image"]["id"].startswith("sha256:")
@@ -67,19 +83,83 @@ def test_the_report_tells_the_image_the_engine_and_the_limits(reference_run):
     assert report["counts"]["pass"] == len(report["checks"])
 
 
-def test_junit_carries_id_level_source_and_verdict(reference_run):
-    _, junit = reference_run
-    assert junit.count('<property name="verdict" value="pass"') == len(checks())
+@early(reference_run)
+def test_junit_carries_id_level_source_and_verdict(outcome):
+    _, junit = outcome
+    assert junit.count('<property name="verdict" value="pass"') == len(CHECKS)
     for name in ("id", "level", "source"):
-        assert junit.count(f'<property name="{name}"') == len(checks())
+        assert junit.count(f'<property name="{name}"') == len(CHECKS)
 
 
-def test_nothing_is_left_after_a_run(reference_run):
-    assert left_by(reference_run[0].pid) == []
+@early(reference_run)
+def test_nothing_is_left_after_a_run(outcome):
+    assert left_by(outcome[0].pid) == []
 
 
-def test_without_a_payload_the_result_is_partial_and_says_so(tmp_path):
-    done = run("--image", REFERENCE, directory=tmp_path)
+def installed_run(directory):
+    wheel = directory / "wheel"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(wheel), str(ROOT)],
+        check=True,
+    )
+    home = directory / "venv"
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    site = next((home / "lib").glob("python*")) / "site-packages"
+    # What it depends on is here already; the editable install of this tree is not found that way.
+    dependencies = [p for p in sys.path if p.endswith("site-packages")]
+    (site / "dependencies.pth").write_text("\n".join(dependencies) + "\n")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--python", str(python)),
+            *("install", "-q", "--no-deps", next(wheel.glob("*.whl"))),
+        ],
+        check=True,
+    )
+    elsewhere = directory / "elsewhere"
+    elsewhere.mkdir()
+    # A project of the user's, whose pytest configuration must not matter to `byoc check`.
+    (elsewhere / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\naddopts = ["--no-such-option"]\n'
+        f'[tool.byoc]\npayload = ["{PAYLOADS / "iris.json"}"]\n'
+    )
+    kept = environment() | {"PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    kept.pop("PYTHONPATH", None)
+    byoc = subprocess.run(
+        [home / "bin" / "byoc", "check", REFERENCE, "--report-json", "r.json"],
+        cwd=elsewhere,
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (elsewhere / "pyproject.toml").unlink()
+    direct = subprocess.run(
+        [
+            *(python, "-m", "pytest", "--pyargs", "contract_tests", "--image", REFERENCE),
+            *("-k", "test_ping_in_time", "-p", "no:cacheprovider"),
+        ],
+        cwd=elsewhere,
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return byoc, elsewhere / "r.json", direct
+
+
+@early(installed_run)
+def test_an_installed_copy_works_outside_of_the_tree(outcome):
+    byoc, report, direct = outcome
+    assert byoc.returncode == 0, byoc.stdout + byoc.stderr
+    assert json.loads(report.read_text())["result"] == "success"
+    assert direct.returncode == 0, direct.stdout + direct.stderr
+    assert "ping-in-time" in direct.stdout
+
+
+@early(on_reference())
+def test_without_a_payload_the_result_is_partial_and_says_so(outcome):
+    done = outcome
     assert done.exit_code == 0
     assert done.report["result"] == "partial"
     assert "golden-invocation" in done.verdicts("skip")
@@ -88,20 +168,21 @@ def test_without_a_payload_the_result_is_partial_and_says_so(tmp_path):
     assert "partial" in done.output
 
 
-def test_one_check_can_be_run_alone(tmp_path):
-    done = run("--image", REFERENCE, "-k", "test_ping_in_time", directory=tmp_path)
-    assert done.verdicts() == {"ping-in-time": "pass"}
-    assert done.report["result"] == "partial"
+@early(on_reference("-k", "test_ping_in_time"))
+def test_one_check_can_be_run_alone(outcome):
+    assert outcome.verdicts() == {"ping-in-time": "pass"}
+    assert outcome.report["result"] == "partial"
 
 
-def test_a_check_that_needs_the_endpoint_can_be_run_alone(tmp_path):
-    done = run("--image", REFERENCE, *BOTH, "-k", "test_instances_agree", directory=tmp_path)
-    assert done.verdicts() == {"instances-agree": "pass"}
-    assert left_by(done.pid) == []
+@early(on_reference(*BOTH, "-k", "test_instances_agree"))
+def test_a_check_that_needs_the_endpoint_can_be_run_alone(outcome):
+    assert outcome.verdicts() == {"instances-agree": "pass"}
+    assert left_by(outcome.pid) == []
 
 
-def test_the_realtime_profile_has_its_own_limits(tmp_path):
-    done = run("--image", REFERENCE, "--profile", "realtime", *BOTH, directory=tmp_path)
+@early(on_reference("--profile", "realtime", *BOTH))
+def test_the_realtime_profile_has_its_own_limits(outcome):
+    done = outcome
     assert done.report["limits"]["startup_seconds"] == 480
     assert not done.verdicts("fail", "warn", "error"), done.output
     assert set(done.verdicts("skip")) == {
@@ -111,8 +192,8 @@ def test_the_realtime_profile_has_its_own_limits(tmp_path):
     }
 
 
-def test_model_data_is_mounted_from_an_archive(tmp_path):
-    model = tmp_path / "model.json"
+def model_data_run(directory):
+    model = directory / "model.json"
     original = json.loads(
         subprocess.run(
             ["docker", "run", "--rm", REFERENCE, "cat", "/opt/program/model.json"],
@@ -122,12 +203,16 @@ def test_model_data_is_mounted_from_an_archive(tmp_path):
     )
     original["labels"] = ["one", "two", "three"]
     model.write_text(json.dumps(original))
-    archive = tmp_path / "model.tar.gz"
+    archive = directory / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(model, "model.json")
-    done = run("--image", REFERENCE, *BOTH, "--model-data", str(archive), directory=tmp_path)
-    assert set(done.verdicts().values()) == {"pass"}, done.output
-    assert not list(Path("/tmp").glob("byoc-*_*_*_*"))
+    return on_reference(*BOTH, "--model-data", str(archive))(directory)
+
+
+@early(model_data_run)
+def test_model_data_is_mounted_from_an_archive(outcome):
+    assert set(outcome.verdicts().values()) == {"pass"}, outcome.output
+    assert not list(Path(tempfile.gettempdir()).glob(f"byoc-*_{outcome.pid}_*_*"))
 
 
 WRONG = {
@@ -145,10 +230,19 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_usage_is_one_paragraph_and_leaves_nothing(case, tmp_path):
-    options, code, words = WRONG[case]
-    done = run(*options, directory=tmp_path)
+def wrong_run(options):
+    return lambda directory: run(*options, directory=directory)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        pytest.param(code, words, id=case, marks=early(wrong_run(options)))
+        for case, (options, code, words) in WRONG.items()
+    ],
+)
+def test_wrong_usage_is_one_paragraph_and_leaves_nothing(code, words, outcome):
+    done = outcome
     assert done.exit_code == code, done.output
     assert words in done.output
     assert "Traceback" not in done.output
@@ -156,32 +250,44 @@ def test_wrong_usage_is_one_paragraph_and_leaves_nothing(case, tmp_path):
     assert left_by(done.pid) == []
 
 
-def test_an_archive_with_a_symlink_is_refused_with_the_platforms_words(tmp_path):
-    (tmp_path / "weights.bin").write_bytes(b"1")
-    (tmp_path / "link.bin").symlink_to("weights.bin")
-    archive = tmp_path / "model.tar.gz"
+def symlink_run(directory):
+    (directory / "weights.bin").write_bytes(b"1")
+    (directory / "link.bin").symlink_to("weights.bin")
+    archive = directory / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
-        tar.add(tmp_path / "link.bin", "link.bin")
-    done = run("--image", REFERENCE, "--model-data", str(archive), directory=tmp_path)
+        tar.add(directory / "link.bin", "link.bin")
+    return on_reference("--model-data", str(archive))(directory)
+
+
+@early(symlink_run)
+def test_an_archive_with_a_symlink_is_refused_with_the_platforms_words(outcome):
+    done = outcome
     assert done.exit_code == 4
     assert "symbolic link" in done.output
     assert "Failed to extract model data archive" in done.output
     assert "Traceback" not in done.output
 
 
-def test_an_engine_that_does_not_answer_is_exit_2_and_says_nothing_of_the_image(tmp_path):
+def engineless_run(directory):
+    report = directory / "r.json"
     done = subprocess.run(
-        command("--image", REFERENCE, "--report-json", str(tmp_path / "r.json")),
+        command("--image", REFERENCE, "--report-json", str(report)),
         cwd=ROOT,
         env=environment() | {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
         capture_output=True,
         text=True,
         check=False,
     )
+    return done, report.exists()
+
+
+@early(engineless_run)
+def test_an_engine_that_does_not_answer_is_exit_2_and_says_nothing_of_the_image(outcome):
+    done, reported = outcome
     assert done.returncode == 2, done.stdout
     assert "/nowhere/docker.sock" in done.stdout
     assert "Traceback" not in done.stdout
-    assert not (tmp_path / "r.json").exists()
+    assert not reported
 
 
 def _wait_for(condition, seconds=30.0):
@@ -249,7 +355,7 @@ def test_clean_removes_what_a_killed_run_left():
 
 
 def test_clean_leaves_a_living_run_alone():
-    running = begin("--image", REFERENCE, *BOTH)
+    running = begin("--image", REFERENCE, *BOTH, "-k", "test_instances_agree")
     _wait_for(lambda: left_by(running.pid))
     done = subprocess.run(
         [sys.executable, "-m", "emulator.cli", "clean"],
@@ -261,56 +367,3 @@ def test_clean_leaves_a_living_run_alone():
     output, _ = running.communicate(timeout=120)
     assert "removed container" not in done.stdout
     assert running.returncode == 0, output
-
-
-def test_an_installed_copy_works_outside_of_the_tree(tmp_path):
-    wheel = tmp_path / "wheel"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(wheel), str(ROOT)],
-        check=True,
-    )
-    home = tmp_path / "venv"
-    venv.create(home, with_pip=True)
-    python = home / "bin" / "python"
-    site = next((home / "lib").glob("python*")) / "site-packages"
-    # What it depends on is here already; the editable install of this tree is not found that way.
-    dependencies = [p for p in sys.path if p.endswith("site-packages")]
-    (site / "dependencies.pth").write_text("\n".join(dependencies) + "\n")
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--no-deps", next(wheel.glob("*.whl"))],
-        check=True,
-    )
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    # A project of the user's, whose pytest configuration must not matter to `byoc check`.
-    (elsewhere / "pyproject.toml").write_text(
-        '[tool.pytest.ini_options]\naddopts = ["--no-such-option"]\n'
-        f'[tool.byoc]\npayload = ["{PAYLOADS / "iris.json"}"]\n'
-    )
-    kept = environment() | {"PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    kept.pop("PYTHONPATH", None)
-    byoc = subprocess.run(
-        [home / "bin" / "byoc", "check", REFERENCE, "--report-json", "r.json"],
-        cwd=elsewhere,
-        env=kept,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert byoc.returncode == 0, byoc.stdout + byoc.stderr
-    report = json.loads((elsewhere / "r.json").read_text())
-    assert report["result"] == "success"
-    (elsewhere / "pyproject.toml").unlink()
-    direct = subprocess.run(
-        [
-            *(python, "-m", "pytest", "--pyargs", "contract_tests", "--image", REFERENCE),
-            *("-k", "test_ping_in_time", "-p", "no:cacheprovider"),
-        ],
-        cwd=elsewhere,
-        env=kept,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert direct.returncode == 0, direct.stdout + direct.stderr
-    assert "ping-in-time" in direct.stdout

@@ -89,8 +89,14 @@ def test_the_example_in_the_fixtures_docstring_is_a_test_that_passes(tmp_path: P
     said = emulator.fixtures_plugin.__doc__ or ""
     example = said[said.index("    pytest_plugins") : said.index("`serverless_endpoint` takes")]
     test = tmp_path / "test_example.py"
+    deploying = """
+    def test_what_deploys_finds_a_sagemaker_of_its_own(local_sagemaker):
+        assert local_sagemaker.client().list_models()["Models"] == []
+        local_sagemaker.reset()
+    """
     test.write_text(textwrap.dedent(example))
     assert len([line for line in test.read_text().splitlines() if line.strip()]) <= 10
+    test.write_text(test.read_text() + textwrap.dedent(deploying))
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull,
          "--rootdir", str(tmp_path), str(test)],
@@ -98,7 +104,7 @@ def test_the_example_in_the_fixtures_docstring_is_a_test_that_passes(tmp_path: P
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "1 passed" in ran.stdout
+    assert "2 passed" in ran.stdout
 
 
 def test_plain_boto3_needs_one_variable_only(

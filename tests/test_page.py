@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -18,22 +19,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.api import page, page_feed, page_history
+from emulator.api import page, page_feed, page_fleet, page_history
 from emulator.api.page import Page
-from emulator.api.page_feed import About, Feed, MetricRow
+from emulator.api.page_feed import MetricRow
+from emulator.api.page_site import Choice, Site
+from emulator.endpoint_setup import Setup as EndpointSetup
 from emulator.endpoint_state import EndpointStatus, InstanceChange, InstanceState, Journal
+from emulator.running import CallTold, EndpointTold, Fleet, Running
 from emulator.testing import FakeClock
 from emulator.view import THROTTLED, Board
 
-ABOUT = About(image="model:1", memory_mb=2048, profile="serverless", environment={"A": "http://x"})
-
-
-@dataclass
-class Shown:
-    name: str = "iris"
-    status: EndpointStatus = EndpointStatus.IN_SERVICE
-    failure_reason: str = ""
-    journal: Journal = field(default_factory=Journal)
+ENVIRONMENT = {"AWS_ENDPOINT_URL": "http://x"}
 
 
 @dataclass(frozen=True)
@@ -54,19 +50,64 @@ class Book:
         return self.kept[after:]
 
 
-class Setup:
-    """A page whose endpoint is told what to have done."""
+@dataclass
+class Driver:
+    """An endpoint's driver, as far as the page looks at it."""
+
+    status: EndpointStatus = EndpointStatus.IN_SERVICE
+    failure_reason: str = ""
+    journal: Journal = field(default_factory=Journal)
+    logs: Book = field(default_factory=Book)
+
+
+def running(
+    driver: Driver,
+    name: str = "iris",
+    variant: str = "AllTraffic",
+    region: str = "us-east-1",
+    image: str = "model:1",
+) -> Running:
+    return Running(
+        region=region,
+        endpoint_name=name,
+        variant=variant,
+        setup=EndpointSetup(image=image, name=name),
+        endpoint=driver,  # type: ignore[arg-type]
+        board=Board(driver.journal, max_concurrency=4),
+    )
+
+
+class World:
+    """A page of a fleet that the test tells what happens."""
+
+    def __init__(self) -> None:
+        self.clock, self.fleet = FakeClock(), Fleet()
+        self.site = Site(self.fleet, clock=self.clock, environment=lambda: ENVIRONMENT)
+        self.page = Page(self.site)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        self.clock.run(work)
+
+    def begin(self, name: str, **more: str) -> Running:
+        one = running(Driver(), name, **more)
+        self.site.add(one)
+        return one
+
+    def status(self, name: str, status: EndpointStatus | None, reason: str = "") -> None:
+        told = EndpointTold(region="us-east-1", name=name, status=status, failure_reason=reason)
+        self.fleet.status(told)
+
+
+class Setup(World):
+    """One endpoint, too."""
 
     def __init__(self, metrics: Callable[[], list[MetricRow]] = list) -> None:
-        self.clock = FakeClock()
-        self.shown = Shown()
-        self.journal = self.shown.journal
-        self.board = Board(self.journal, max_concurrency=4)
-        self.feed = Feed(
-            self.shown, self.board, clock=self.clock, about=lambda: ABOUT, metrics=metrics
-        )
-        self.book = Book()
-        self.page = Page(self.feed, self.book)
+        super().__init__()
+        self.driver = Driver()
+        self.journal, self.book = self.driver.journal, self.driver.logs
+        self.running = running(self.driver)
+        self.board = self.running.board
+        self.site.add(self.running, metrics)
 
     def change(self, instance: int, state: InstanceState, request: int | None = None) -> None:
         self.journal.changed(
@@ -78,9 +119,6 @@ class Setup:
         record.instance, record.error = instance, error
         self.journal.end(record, self.clock.now() + seconds)
         return record.request
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        self.clock.run(work)
 
 
 class Browser:
@@ -121,6 +159,16 @@ class Browser:
 
     @property
     def messages(self) -> list[tuple[str, dict[str, Any]]]:
+        """Of the endpoint that the tab looks at."""
+        return [one for one in self.everything if one[0] != "fleet"]
+
+    @property
+    def fleet(self) -> dict[str, Any]:
+        """What was told last of all endpoints."""
+        return [told for event, told in self.everything if event == "fleet"][-1]
+
+    @property
+    def everything(self) -> list[tuple[str, dict[str, Any]]]:
         """By the rules of server-sent events."""
         found = []
         for block in self.body.decode().split("\n\n"):
@@ -141,9 +189,9 @@ def test_a_tab_is_told_the_story_first_and_then_what_is_new() -> None:
         async with Browser(setup.page) as tab:
             await setup.clock.sleep(1)
             ((event, story),) = tab.messages
-            assert (event, story["endpoint"], story["about"]["image"]) == (
-                "story", "iris", "model:1",
-            )  # fmt: skip
+            assert (event, story["endpoint"]) == ("story", "iris")
+            about = {key: story["about"][key] for key in ("image", "memory_mb", "profile")}
+            assert about == {"image": "model:1", "memory_mb": 2048, "profile": "serverless"}
             assert [c[1:4] for c in story["changes"]] == [[1, "starting", 1]]
             assert [r["request"] for r in story["requests"]] == [1]
             setup.change(1, InstanceState.BUSY, 1)
@@ -207,7 +255,7 @@ def test_a_quiet_stream_has_a_heartbeat_every_fifteen_seconds() -> None:
             await setup.clock.sleep(61)
             assert tab.body.count(b"\n: heartbeat\n") == 4
             # They tell what is not in the journal, too.
-            setup.shown.status = EndpointStatus.DELETING
+            setup.driver.status = EndpointStatus.DELETING
             await setup.clock.sleep(15)
             assert tab.messages[-1][1]["status"] == "Deleting"
 
@@ -224,7 +272,7 @@ def test_a_tab_that_does_not_read_costs_no_memory_and_gets_the_story_again() -> 
             for _ in range(3000):
                 setup.answer()
                 await setup.clock.sleep(0.05)
-            assert sorted(tab.behind is None for tab in setup.feed._tabs) == [False, True]
+            assert sorted(tab.behind is None for tab in setup.site._tabs) == [False, True]
             slow.reads.set()
             await setup.clock.sleep(1)
             setup.answer()
@@ -269,11 +317,12 @@ def test_nothing_runs_and_nothing_is_collected_when_no_tab_is_open() -> None:
                 await asyncio.sleep(0)
             assert tab.messages
             setup.answer()
-        assert setup.feed.tabs == 0
+        assert setup.site.tabs == 0
         for _ in range(100):
             setup.answer()
             setup.change(1, InstanceState.IDLE)
-        assert (setup.feed._changes, len(setup.feed._invocations)) == ([], 0)
+        ((_, feed),) = setup.site._feeds.values()
+        assert (feed._changes, len(feed._invocations)) == ([], 0)
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -314,7 +363,7 @@ def test_the_story_has_every_change_of_the_last_minutes_and_the_state_before_the
             setup.clock.jump(pause)
             setup.change(instance, state)
             everything.append([round(setup.clock.now(), 4), instance, state.value])
-        ((_, story),) = parsed(setup.feed.story())
+        ((_, story),) = parsed(story_of(setup))
     changes = [change[:3] for change in story["changes"]]
     young = [c for c in everything if c[0] >= everything[-1][0] - page_history.HISTORY_SECONDS]
     recent = young[-kept:]
@@ -341,13 +390,18 @@ def test_refused_requests_are_marks_that_are_not_closer_than_can_be_seen(
         setup.clock.jump(pause)
         setup.answer(instance=None, error=error, seconds=0.0)
         answered.append((round(setup.clock.now(), 4), error))
-    ((_, story),) = parsed(setup.feed.story())
+    ((_, story),) = parsed(story_of(setup))
     marks = [(at, error) for at, error in story["refused"]]
     assert set(marks) <= set(answered)
     for (a, one), (b, two) in itertools.pairwise(marks):
         assert one != two or b - a >= page_history.REFUSED_SECONDS
     for at, error in answered:
         assert any(e == error and 0 <= at - m < page_history.REFUSED_SECONDS for m, e in marks)
+
+
+def story_of(setup: Setup) -> bytes:
+    ((_, feed),) = setup.site._feeds.values()
+    return feed.story()
 
 
 def parsed(message: bytes) -> list[tuple[str, dict[str, Any]]]:
@@ -363,7 +417,7 @@ def test_what_is_printed_cannot_break_out_of_its_message(detail: str, why: str) 
     record.detail = detail
     setup.journal.end(record, 1.0)
     setup.journal.changed(InstanceChange(at=0, instance=1, state=InstanceState.STARTING, why=why))
-    message = setup.feed.story()
+    message = story_of(setup)
     assert message.isascii()
     assert re.fullmatch(rb"event: story\ndata: [^\r\n]+\n\n", message)
     ((_, story),) = parsed(message)
@@ -441,10 +495,9 @@ def test_an_instance_is_a_number(query: bytes) -> None:
     assert (answer.status, b"/logs?instance=1" in answer.body) == (400, True)
 
 
-def test_without_a_log_book_it_says_so() -> None:
-    setup = Setup()
-    setup.page = Page(setup.feed)
-    assert get("/logs", b"instance=1", setup).status == 404
+def test_the_log_of_an_endpoint_that_does_not_run_is_not_found() -> None:
+    answer = get("/logs", b"instance=1&endpoint=wine")
+    assert (answer.status, answer.body) == (404, b"No such endpoint runs here.\n")
 
 
 @pytest.mark.parametrize(
@@ -466,7 +519,234 @@ def test_the_page_takes_its_own_paths_only(method: str, path: str, ours: bool) -
 def test_metrics_are_told_as_they_are_at_each_message() -> None:
     values = iter(range(10))
     setup = Setup(metrics=lambda: [("Invocations", "None", "Sum", float(next(values)))])
-    ((_, one),) = parsed(setup.feed.story())
-    ((_, two),) = parsed(setup.feed.story())
+    ((_, one),) = parsed(story_of(setup))
+    ((_, two),) = parsed(story_of(setup))
     assert one["metrics"] == [["Invocations", "None", "Sum", 0.0]]
     assert two["metrics"] == [["Invocations", "None", "Sum", 1.0]]
+
+
+# Several endpoints, and none
+
+
+def test_without_an_endpoint_a_tab_is_told_what_to_export_and_that_nothing_runs() -> None:
+    world = World()
+
+    async def scenario() -> None:
+        async with Browser(world.page) as tab:
+            await world.clock.sleep(1)
+            assert [event for event, _ in tab.everything] == ["fleet", "nothing"]
+            assert tab.fleet["environment"] == ENVIRONMENT
+            assert (tab.fleet["endpoints"], tab.fleet["calls"]) == ([], [])
+            await world.clock.sleep(15)
+            assert [event for event, _ in tab.everything[2:]] == ["fleet"], "that we live"
+            world.begin("iris")
+            await world.clock.sleep(1)
+            event, story = tab.messages[-1]
+            assert (event, story["endpoint"]) == ("story", "iris")
+
+    world.run(scenario())
+
+
+def test_a_tab_keeps_its_endpoint_until_that_is_gone_and_then_sees_the_next() -> None:
+    world = World()
+
+    async def scenario() -> None:
+        wine = world.begin("wine")
+        async with Browser(world.page) as tab:
+            await world.clock.sleep(1)
+            iris = world.begin("iris")
+            await world.clock.sleep(1)
+            assert [told.get("endpoint") for _, told in tab.messages] == ["wine"]
+            assert [one["name"] for one in tab.fleet["endpoints"]] == ["wine", "iris"]
+            world.site.remove(wine)
+            await world.clock.sleep(1)
+            assert [told.get("endpoint") for _, told in tab.messages] == ["wine", "iris"]
+            wine.endpoint.journal.end(wine.endpoint.journal.begin(0.0), 1.0)  # nobody listens
+            world.site.remove(iris)
+            await world.clock.sleep(1)
+            assert tab.messages[-1] == ("nothing", {})
+            assert tab.fleet["endpoints"] == []
+
+    world.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("query", "seen"),
+    [
+        (b"", "wine/AllTraffic/us-east-1"),
+        (b"endpoint=iris", "iris/a/us-east-1"),
+        (b"endpoint=iris&variant=b", "iris/b/us-east-1"),
+        (b"endpoint=iris&region=eu-west-1", "iris/a/eu-west-1"),
+        (b"endpoint=gone", ""),
+        (b"endpoint=iris&variant=c", ""),
+    ],
+)
+def test_a_tab_sees_what_it_asks_for(query: bytes, seen: str) -> None:
+    world = World()
+    world.begin("wine")
+    for region in ("us-east-1", "eu-west-1"):
+        for variant in ("a", "b"):
+            world.begin("iris", variant=variant, region=region)
+
+    async def scenario() -> None:
+        async with Browser(world.page, query=query) as tab:
+            await world.clock.sleep(1)
+            ((event, told),) = tab.messages
+            assert event == ("story" if seen else "nothing")
+            if seen:
+                about = told["about"]
+                assert f"{told['endpoint']}/{about['variant']}/{about['region']}" == seen
+            listed = tab.fleet["endpoints"]
+            assert [(one["name"], one["region"], one["variants"]) for one in listed] == [
+                ("wine", "us-east-1", ["AllTraffic"]), ("iris", "us-east-1", ["a", "b"]),
+                ("iris", "eu-west-1", ["a", "b"]),
+            ]  # fmt: skip
+
+    world.run(scenario())
+
+
+def test_each_tab_hears_of_its_own_endpoint_only() -> None:
+    world = World()
+
+    async def scenario() -> None:
+        both = {name: world.begin(name) for name in ("iris", "wine")}
+        async with (
+            Browser(world.page, query=b"endpoint=iris") as one,
+            Browser(world.page, query=b"endpoint=wine") as other,
+        ):
+            await world.clock.sleep(1)
+            journal = both["wine"].endpoint.journal
+            journal.end(journal.begin(0.0), 1.0)
+            await world.clock.sleep(1)
+            assert [event for event, _ in one.messages] == ["story"]
+            assert [event for event, _ in other.messages] == ["story", "news"]
+
+    world.run(scenario())
+
+
+def test_the_log_is_that_of_the_endpoint_that_is_asked_for() -> None:
+    world = World()
+    for name in ("iris", "wine"):
+        book: Any = world.begin(name).endpoint.logs
+        book.kept = [Line(1, f"of {name}")]
+    for query, text in ((b"instance=1", b"of iris\n"), (b"instance=1&endpoint=wine", b"of wine\n")):
+        answer = Browser(world.page, "/logs", query)
+
+        async def ask(asking: Browser = answer) -> None:
+            async with asking:
+                await asking.task
+
+        asyncio.run(ask())
+        assert (answer.status, answer.body) == (200, text)
+
+
+def test_a_change_of_status_is_told_at_once_in_the_list_and_in_the_view() -> None:
+    world = World()
+
+    async def scenario() -> None:
+        world.begin("iris")
+        async with Browser(world.page) as tab:
+            await world.clock.sleep(1)
+            world.status("iris", EndpointStatus.UPDATING)
+            world.status("wine", EndpointStatus.FAILED, "no image")
+            await world.clock.sleep(0.3)
+            event, news = tab.messages[-1]
+            assert (event, news["status"]) == ("news", "Updating")
+            told = {one["name"]: one for one in tab.fleet["endpoints"]}
+            assert told["iris"]["status"] == "Updating"
+            wine = told["wine"]
+            assert (wine["status"], wine["failure_reason"], wine["variants"]) == (
+                "Failed", "no image", [],
+            )  # fmt: skip
+            world.status("wine", None)
+            await world.clock.sleep(0.3)
+            assert [one["name"] for one in tab.fleet["endpoints"]] == ["iris"]
+
+    world.run(scenario())
+
+
+def test_an_update_in_place_tells_the_story_again_with_its_new_setup() -> None:
+    world = World()
+
+    async def scenario() -> None:
+        first = world.begin("iris")
+        async with Browser(world.page) as tab:
+            await world.clock.sleep(1)
+            again = dataclasses.replace(first, setup=EndpointSetup(image="model:2", name="iris"))
+            world.site.add(again)
+            await world.clock.sleep(1)
+            assert [told["about"]["image"] for _, told in tab.messages] == ["model:1", "model:2"]
+            assert len(first.endpoint.journal.listeners) == 2, "the board and one feed"
+
+    world.run(scenario())
+
+
+def test_both_versions_of_an_update_are_one_endpoint_and_the_old_is_seen_until_it_is_gone() -> None:
+    world = World()
+
+    async def scenario() -> None:
+        blue = world.begin("iris", image="model:1")
+        async with Browser(world.page) as tab:
+            await world.clock.sleep(1)
+            world.begin("iris", image="model:2")
+            await world.clock.sleep(1)
+            assert [one["variants"] for one in tab.fleet["endpoints"]] == [["AllTraffic"]]
+            world.site.remove(blue)
+            await world.clock.sleep(1)
+            assert [told["about"]["image"] for _, told in tab.messages] == ["model:1", "model:2"]
+
+    world.run(scenario())
+
+
+def test_deploy_calls_are_told_with_what_to_change_and_the_last_are_kept() -> None:
+    world = World()
+
+    async def scenario() -> None:
+        async with Browser(world.page) as tab:
+            await world.clock.sleep(1)
+            for number in range(page_fleet.SHOWN_CALLS + 5):
+                world.fleet.called(
+                    CallTold(
+                        operation="CreateModel", resource=f"m{number}", region="us-east-1",
+                        refused=True, code="ValidationException", message="no", change="do that",
+                    )
+                )  # fmt: skip
+            await world.clock.sleep(1)
+            assert len([event for event, _ in tab.everything if event == "fleet"]) == 2
+            calls = tab.fleet["calls"]
+            assert [call["resource"] for call in calls] == [f"m{n}" for n in range(5, 35)]
+            told = calls[-1]
+            assert (told["operation"], told["refused"], told["code"]) == (
+                "CreateModel", True, "ValidationException",
+            )  # fmt: skip
+            assert (told["message"], told["change"]) == ("no", "do that")
+
+    world.run(scenario())
+
+
+def test_an_image_is_shown_as_it_was_ordered_when_the_engine_knows_its_id_only() -> None:
+    """What was pushed to a registry, or found by its digest, has no other name in the engine."""
+    uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/model:1"
+    by_id = dataclasses.replace(running(Driver(), image="sha256:0123"), ordered=uri)
+    assert by_id.image == uri
+    assert dataclasses.replace(by_id, setup=EndpointSetup(image="model:1")).image == "model:1"
+    assert dataclasses.replace(by_id, ordered="").image == "sha256:0123"
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_what_a_caller_named_cannot_break_out_of_the_list(name: str, message: str) -> None:
+    world = World()
+    world.fleet.called(
+        CallTold(operation="CreateModel", resource=name, region="us-east-1", message=message)
+    )
+    told = world.site.message()
+    assert re.fullmatch(rb"event: fleet\ndata: [^\r\n]+\n\n", told)
+    assert told.isascii()
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4))
+def test_any_choice_finds_what_it_fits_or_nothing(asked: dict[str, str]) -> None:
+    one = running(Driver())
+    names = {"endpoint": "iris", "variant": "AllTraffic", "region": "us-east-1"}
+    given = {name: asked.get(name, "") for name in names}
+    assert Choice(**given).fits(one) == all(given[n] in ("", names[n]) for n in names)

@@ -21,11 +21,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from emulator.api.front import Mount
 from emulator.api.page import Page as Application
 from emulator.api.page import matches
-from emulator.api.page_feed import About, Feed
+from emulator.api.page_site import Site as Pages
 from emulator.api.server import RuntimeServer
 from emulator.clock import SystemClock
+from emulator.endpoint_setup import Setup
 from emulator.endpoint_state import EndpointStatus, InstanceChange, InstanceState, Journal
 from emulator.metrics import Recorder
+from emulator.running import CallTold, EndpointTold, Fleet, Running
 from emulator.view import THROTTLED, Board
 
 pytestmark = pytest.mark.browser
@@ -37,14 +39,6 @@ CHROMIUM = next(
 
 LIMIT = 4
 EVIL = "<script>window.evil=1</script><img src=x onerror='window.evil=2'><b>bold</b>"
-
-
-@dataclass
-class Shown:
-    name: str = "iris"
-    status: EndpointStatus = EndpointStatus.IN_SERVICE
-    failure_reason: str = ""
-    journal: Journal = field(default_factory=Journal)
 
 
 @dataclass(frozen=True)
@@ -64,18 +58,76 @@ class Book:
         return self.kept[after:]
 
 
-class Site:
-    """The page of an endpoint, served in a thread; what it is told happens on its loop."""
+@dataclass
+class Driver:
+    """An endpoint's driver, as far as the page looks at it."""
 
-    def __init__(self, port: int = 0) -> None:
-        self.shown, self.book, self.image = Shown(), Book(), "model:1"
-        self.profile = "serverless"
-        self.journal = self.shown.journal
-        self.clock = SystemClock()
+    status: EndpointStatus = EndpointStatus.IN_SERVICE
+    failure_reason: str = ""
+    journal: Journal = field(default_factory=Journal)
+    logs: Book = field(default_factory=Book)
+
+
+class Site:
+    """The page of a fleet, served in a thread; what it is told happens on its loop. It begins with
+    one endpoint, unless it is to have none.
+    """
+
+    def __init__(self, port: int = 0, *names: str, profile: Any = "serverless") -> None:
+        self.clock, self.fleet = SystemClock(), Fleet()
+        self.running: dict[str, Running] = {}
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(port,), daemon=True)
         self._thread.start()
         assert self._up.wait(10), "the server did not start within 10 s"
+        for name in names:
+            self.begin(name, profile=profile)
+
+    @property
+    def shown(self) -> Driver:
+        """The first endpoint's."""
+        driver: Any = next(iter(self.running.values())).endpoint
+        assert isinstance(driver, Driver)
+        return driver
+
+    @property
+    def journal(self) -> Journal:
+        return self.shown.journal
+
+    @property
+    def book(self) -> Book:
+        return self.shown.logs
+
+    def begin(self, name: str, **more: Any) -> None:
+        variant = more.pop("variant", "AllTraffic")
+        given = {"profile": "serverless", "image": "model:1", "region": "us-east-1", **more}
+        driver: Any = Driver()
+
+        def work() -> None:
+            running = Running(
+                region=given["region"], endpoint_name=name, variant=variant, endpoint=driver,
+                setup=Setup(image=given["image"], name=name, profile=given["profile"]),
+                board=Board(driver.journal, max_concurrency=LIMIT, memory_limit_bytes=2**31),
+            )  # fmt: skip
+            recorder = Recorder(
+                driver.journal, endpoint=name, variant=variant, max_concurrency=lambda: LIMIT,
+                provisioned=lambda: 0, memory_limit_bytes=2**31,
+            )  # fmt: skip
+            self.running[f"{name}/{variant}"] = running
+            self.pages.add(running, recorder.rows)
+
+        self.do(work)
+
+    def end(self, name: str, variant: str = "AllTraffic") -> None:
+        self.do(lambda: self.pages.remove(self.running.pop(f"{name}/{variant}")))
+
+    def status(self, name: str, status: EndpointStatus | None, reason: str = "") -> None:
+        told = EndpointTold(region="us-east-1", name=name, status=status, failure_reason=reason)
+        self.do(lambda: self.fleet.status(told))
+
+    def called(self, operation: str, resource: str, **more: Any) -> None:
+        told = CallTold(operation=operation, resource=resource, region="us-east-1", **more)
+        self.do(lambda: self.fleet.called(told))
 
     def _run(self, port: int) -> None:
         with asyncio.Runner() as runner:
@@ -83,17 +135,11 @@ class Site:
             runner.run(self._serve(port))
 
     async def _serve(self, port: int) -> None:
-        board = Board(self.journal, max_concurrency=LIMIT, memory_limit_bytes=2**31)
-        recorder = Recorder(
-            self.journal, endpoint="iris", variant="AllTraffic", max_concurrency=lambda: LIMIT,
-            provisioned=lambda: 0, memory_limit_bytes=2**31,
-        )  # fmt: skip
-        self.feed = Feed(
-            self.shown, board, clock=self.clock, about=self._about, metrics=recorder.rows
+        self.pages = Pages(
+            self.fleet, clock=self.clock, environment=lambda: {"AWS_ENDPOINT_URL": self.url}
         )
-        page = Application(self.feed, self.book)
-        mount = Mount(matches=matches, app=page)
-        server = RuntimeServer({}, mounts=[mount])
+        page = Application(self.pages)
+        server = RuntimeServer({}, mounts=[Mount(matches=matches, app=page)])
         self.url = await server.start(port)
         self.port = int(self.url.rpartition(":")[2])
         self._stop = asyncio.Event()
@@ -101,12 +147,6 @@ class Site:
         await self._stop.wait()
         page.close()
         await server.close()
-
-    def _about(self) -> About:
-        environment = {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.url}
-        return About(
-            image=self.image, memory_mb=2048, profile=self.profile, environment=environment
-        )
 
     def do(self, work: Callable[[], Any]) -> Any:
         async def run() -> Any:
@@ -165,6 +205,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
+    site = Site(0, "iris")
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def none() -> Iterator[Site]:
+    """Without an endpoint."""
     site = Site()
     yield site
     site.close()
@@ -203,7 +251,7 @@ def opened_at(browser: Browser, url: str, **options: Any) -> Iterator[Watched]:
     )
     page.on("request", lambda request: watched.requests.append(request.url))
     page.goto(url)
-    expect(page.locator("#name")).not_to_have_text("byoc", timeout=10_000)  # it has the story
+    expect(page.locator("#status")).not_to_have_text("connecting", timeout=10_000)
     yield watched
     context.close()
 
@@ -213,7 +261,7 @@ def test_it_loads_without_an_error_and_asks_only_its_own_server(
 ) -> None:
     opened.text("status", "InService")
     opened.text("concurrency", f"0 / {LIMIT}")
-    opened.text("export", f"export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME={site.url}")
+    opened.text("export", f"export AWS_ENDPOINT_URL={site.url}")
     expect(opened.page.locator("#facts")).to_contain_text("model:1 · serverless · 2048 MB")
     assert opened.errors == []
     assert {url for url in opened.requests if not url.startswith("data:")} == {
@@ -246,9 +294,10 @@ def test_while_it_is_created_it_says_what_is_waited_for(site: Site, opened: Watc
 
 
 def test_a_real_time_endpoint_has_requests_in_flight_and_no_limit(
-    chromium: Browser, site: Site
+    chromium: Browser, none: Site
 ) -> None:
-    site.profile = "realtime"
+    site = none
+    site.begin("iris", profile="realtime")
     site.change(1, InstanceState.BUSY, 1)
     site.do(lambda: [site.journal.begin(site.clock.now()) for _ in range(7)])
     with opened_at(chromium, site.url) as watched:
@@ -370,7 +419,6 @@ def test_each_state_has_its_color_on_the_lane(
 
 
 def test_nothing_that_was_printed_is_executed(site: Site, opened: Watched) -> None:
-    site.shown.name = "iris"
     site.shown.failure_reason = EVIL
     site.change(1, InstanceState.IDLE)
     site.book.kept = [Line(1, EVIL)]
@@ -399,13 +447,13 @@ def test_nothing_that_was_printed_is_executed(site: Site, opened: Watched) -> No
 def test_it_says_that_the_connection_is_lost_and_comes_back_to_a_new_server(
     chromium: Browser,
 ) -> None:
-    first = Site()
+    first = Site(0, "iris")
     with opened_at(chromium, first.url) as watched:
         first.answer()
         watched.text("invocations", "1")
         first.close()
         expect(watched.page.locator("#lost")).to_be_visible(timeout=10_000)
-        second = Site(first.port)
+        second = Site(first.port, "iris")
         try:
             expect(watched.page.locator("#lost")).to_be_hidden(timeout=15_000)
             watched.text("invocations", "0")  # it is another endpoint's story now
@@ -429,18 +477,23 @@ def test_two_tabs_are_told_the_same(chromium: Browser, site: Site, opened: Watch
         site.answer()
         for tab in (opened, other):
             tab.text("invocations", "1")
-        assert site.do(lambda: site.feed.tabs) == 2
+        assert site.do(lambda: site.pages.tabs) == 2
     site.answer()
     opened.text("invocations", "2")
-    assert site.do(lambda: site.feed.tabs) == 1
+    assert site.do(lambda: site.pages.tabs) == 1
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_overflows(
-    chromium: Browser, site: Site, width: int, height: int, scheme: str
+    chromium: Browser, none: Site, width: int, height: int, scheme: str
 ) -> None:
-    site.shown.name, site.image, site.shown.failure_reason = "n" * 63, "i" * 255, "r" * 500
+    site = none
+    site.begin("n" * 63, image="i" * 255)
+    site.shown.failure_reason = "r" * 500
+    for number in range(20):
+        site.status(f"{'m' * 60}{number}", EndpointStatus.FAILED, "r" * 500)
+        site.called("CreateEndpointConfig", "c" * 63, refused=number % 2 == 1, message="w" * 300)
     for number in range(1, 30):
         site.change(number, InstanceState.BUSY, number)
         site.answer(number, error="InternalDependencyException", detail="y" * 300)
@@ -542,3 +595,127 @@ def test_two_hundred_instances_and_a_thousand_requests_stay_smooth(
     )
     assert best < 33, f"drawing takes {best:.1f} ms; 33 would be thirty pictures a second"
     assert opened.errors == []
+
+
+# Several endpoints, and none
+
+
+def test_without_an_endpoint_it_says_what_to_do_and_shows_the_first_that_comes(
+    chromium: Browser, none: Site
+) -> None:
+    with opened_at(chromium, none.url) as watched:
+        watched.text("status", "waiting for deploy calls")
+        watched.text("export", f"export AWS_ENDPOINT_URL={none.url}")
+        watched.text("what", "No endpoint yet.")
+        expect(watched.page.locator("#list")).to_be_hidden()
+        expect(watched.page.locator("#time")).to_be_hidden()
+        none.begin("iris")
+        watched.text("name", "iris")
+        expect(watched.page.locator("#time")).to_be_visible()
+        expect(watched.page.locator("#empty")).to_be_hidden()
+        expect(watched.page.locator("#list")).to_be_hidden()
+        none.end("iris")
+        watched.text("status", "waiting for deploy calls")
+        expect(watched.page.locator("#empty")).to_be_visible()
+        assert watched.errors == []
+
+
+def test_an_endpoint_that_failed_is_shown_with_its_reason(chromium: Browser, none: Site) -> None:
+    none.status("iris", EndpointStatus.FAILED, EVIL)
+    with opened_at(chromium, none.url) as watched:
+        watched.text("name", "iris")
+        watched.text("status", "Failed")
+        watched.text("reason", EVIL)
+        watched.text("what", "No instance of iris runs.")
+        assert watched.page.evaluate("window.evil") is None
+
+
+def test_several_endpoints_are_a_list_from_which_one_is_chosen(
+    chromium: Browser, site: Site
+) -> None:
+    site.begin("wine", image="model:2")
+    site.status("wine", EndpointStatus.UPDATING)
+    site.begin("two", variant="a")
+    site.begin("two", variant="b", image="model:b")
+    with opened_at(chromium, site.url) as watched:
+        page = watched.page
+        links = page.locator("#list a")
+        expect(links).to_have_text(
+            ["wine Updating", "iris InService", "two / a InService", "two / b InService"]
+        )
+        watched.text("name", "iris")
+        expect(page.locator("#list [aria-current]")).to_have_text("iris InService")
+        links.nth(0).click()
+        watched.text("name", "wine")
+        assert page.url == f"{site.url}/?endpoint=wine"
+        watched.text("status", "Updating")
+        expect(page.locator("#facts")).to_contain_text("model:2")
+        links.nth(3).click()
+        expect(page.locator("#facts")).to_contain_text("model:b")
+        expect(page.locator("#list [aria-current]")).to_have_text("two / b InService")
+        assert watched.errors == []
+
+
+def test_what_is_chosen_stays_while_others_come_and_go_and_comes_back(
+    chromium: Browser, site: Site
+) -> None:
+    site.begin("wine")
+    with opened_at(chromium, f"{site.url}/?endpoint=wine") as watched:
+        watched.text("name", "wine")
+        site.end("iris")
+        expect(watched.page.locator("#list a")).to_have_count(1)
+        site.begin("beer")
+        expect(watched.page.locator("#list a")).to_have_text(["wine InService", "beer InService"])
+        watched.text("name", "wine")
+        site.end("wine")
+        watched.text("what", "There is no endpoint wine.")
+        watched.text("status", "not here")
+        expect(watched.page.locator("#list a")).to_have_text(["beer InService"])
+        site.begin("wine")
+        expect(watched.page.locator("#empty")).to_be_hidden(timeout=10_000)
+        watched.text("status", "InService")
+        assert watched.errors == []
+
+
+def test_regions_are_told_apart(chromium: Browser, site: Site) -> None:
+    site.begin("iris", region="eu-west-1", image="model:eu")
+    with opened_at(chromium, site.url) as watched:
+        links = watched.page.locator("#list a")
+        expect(links).to_have_text(["iris (us-east-1) InService", "iris (eu-west-1) InService"])
+        links.nth(1).click()
+        expect(watched.page.locator("#facts")).to_contain_text("model:eu")
+        assert watched.errors == []
+
+
+def test_deploy_calls_are_listed_with_what_to_change(chromium: Browser, none: Site) -> None:
+    with opened_at(chromium, none.url) as watched:
+        expect(watched.page.locator("#calls")).to_be_hidden()
+        none.called("CreateModel", "iris", by="cloudformation", ignored=("Tags",))
+        none.called(
+            "CreateEndpointConfig", EVIL, refused=True, code="ValidationException",
+            message="1 validation error detected", change="Set MemorySizeInMB to 2048.",
+        )  # fmt: skip
+        rows = watched.page.locator("#called tr")
+        expect(rows).to_have_count(2, timeout=10_000)
+        expect(rows.nth(0)).to_contain_text(f"CreateEndpointConfig\t{EVIL}", use_inner_text=True)
+        expect(rows.nth(0)).to_contain_text(
+            "refused: ValidationException: 1 validation error detected\n"
+            "\N{RIGHTWARDS ARROW} Set MemorySizeInMB to 2048.",
+            use_inner_text=True,
+        )
+        expect(rows.nth(1)).to_contain_text("CreateModel (cloudformation)")
+        expect(rows.nth(1)).to_contain_text("accepted; has no effect: Tags")
+        assert watched.page.evaluate("window.evil") is None
+
+
+def test_the_log_is_that_of_the_chosen_endpoint(chromium: Browser, site: Site) -> None:
+    site.begin("wine")
+    for name in ("iris", "wine"):
+        running = site.running[f"{name}/AllTraffic"]
+        book: Any = running.endpoint.logs
+        book.kept = [Line(1, f"of {name}")]
+        change = InstanceChange(at=site.clock.now(), instance=1, state=InstanceState.IDLE)
+        site.do(lambda journal=running.endpoint.journal, told=change: journal.changed(told))
+    with opened_at(chromium, f"{site.url}/?endpoint=wine") as watched:
+        watched.page.get_by_role("button", name="Log of instance 1").click()
+        expect(watched.page.locator("#log")).to_have_text("of wine\n", use_inner_text=True)

@@ -475,3 +475,29 @@ def test_the_checks_can_be_listed_without_an_image_or_an_engine(suite, pytester,
 def test_settings_come_from_the_users_pyproject_too(suite, pytester):
     (pytester.path / "pyproject.toml").write_text('[tool.byoc]\nimage = "good:1"\nstrict = true\n')
     assert suite(image=(), ping=one("should", BROKEN, level="SHOULD")).ret == 1
+
+
+# -- checks of what most people do not have -------------------------------------------------------
+
+TEMPLATED = "from contract_tests.check import TEMPLATE\n" + one("deploys", requires="(TEMPLATE,)")
+
+
+def test_without_a_template_nothing_is_said_of_templates_and_nothing_is_missing(suite, pytester):
+    result = suite("--report-json", "r.json", ping=one("answers") + TEMPLATED)
+    assert result.ret == 0
+    assert verdicts(pytester) == {"answers": "pass"}
+    assert "success — 1 pass" in result.stdout.str()
+
+
+def test_with_a_template_they_are_run(suite, pytester):
+    (pytester.path / "t.json").write_text("{}")
+    result = suite("--report-json", "r.json", "--template", "t.json", ping=TEMPLATED)
+    assert result.ret == 0
+    assert verdicts(pytester) == {"deploys": "pass"}
+
+
+def test_asked_for_alone_they_say_what_is_missing(suite, pytester):
+    result = suite("--report-json", "r.json", "-k", "deploys", ping=one("answers") + TEMPLATED)
+    assert result.ret == 5
+    assert verdicts(pytester) == {"deploys": "skip"}
+    assert "give --template FILE" in result.stdout.str()

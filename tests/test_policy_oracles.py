@@ -182,6 +182,7 @@ def test_the_formula_is_erlangs(load: float, servers: int, known: float) -> None
 # 1. Throttled share against MaxConcurrency: M/G/m/m
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize(("load", "limit"), [(1, 1), (2, 2), (5, 5), (10, 10), (50, 50)])
 def test_the_throttled_share_is_erlang_b_whatever_the_law(law: str, load: int, limit: int) -> None:
@@ -195,6 +196,7 @@ def test_the_throttled_share_is_erlang_b_whatever_the_law(law: str, load: int, l
 # 2. One instance, with cold starts: everything in closed form
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize(
     ("rate", "warm", "slow", "idle"),
     [(0.5, 2.0, 5.0, 3.0), (1 / 60, 0.5, 10.0, 90.0), (1 / 600, 0.2, 8.0, 300.0)],
@@ -255,6 +257,7 @@ def who_was_cold(run: Run) -> dict[int, bool]:
     return {number: fate.cold for number, fate in run.fate.items() if fate is not None}
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize(
     ("rate", "limit", "idle"), [(2.0, 6, 10.0), (0.3, 6, 20.0), (20.0, 200, 4.0)]
 )
@@ -309,6 +312,7 @@ class Exact:
     live: float
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize(
     "case",
     [
@@ -335,6 +339,7 @@ def test_cold_share_and_live_instances_are_the_exact_ones(case: Exact) -> None:
 # 5. Provisioned concurrency
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize(("load", "kept"), [(5, 4), (2, 2), (10, 12)])
 def test_what_provisioned_instances_do_not_take_is_erlang_b(law: str, load: int, kept: int) -> None:
@@ -348,6 +353,7 @@ def test_what_provisioned_instances_do_not_take_is_erlang_b(law: str, load: int,
     three_errors(busy, load * (1 - spill) / kept)
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize("law", LAWS)
 def test_a_cap_over_provisioned_and_spilled_throttles_by_the_sum(law: str) -> None:
     rng = random.Random(f"cap {law}")

@@ -6,15 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from emulator.api.prometheus import BOUNDS, Prometheus, matches
+from emulator.api.prometheus import Key, Prometheus, matches
+from emulator.api.prometheus_text import BOUNDS
 from emulator.endpoint_state import InstanceChange, InstanceState, Journal
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
+def key(endpoint: str = "iris", variant: str = "AllTraffic") -> Key:
+    return "us-east-1", endpoint, variant
+
+
 def world(name: str = "iris", limit: int | None = 4) -> tuple[Journal, Prometheus]:
-    journal = Journal()
-    return journal, Prometheus(journal, endpoint=name, max_concurrency=lambda: limit)
+    journal, prometheus = Journal(), Prometheus()
+    prometheus.add(key(name), journal, max_concurrency=lambda: limit)
+    return journal, prometheus
 
 
 def read(exposition: str) -> Samples:
@@ -26,7 +32,8 @@ def read(exposition: str) -> Samples:
 
 
 def of(samples: Samples, name: str, **labels: str) -> float:
-    return samples[name, frozenset({"endpoint": "iris", **labels}.items())]
+    given = {"region": "us-east-1", "endpoint": "iris", "variant": "AllTraffic", **labels}
+    return samples[name, frozenset(given.items())]
 
 
 def answer(journal: Journal, seconds: float, **fields: object) -> None:
@@ -71,7 +78,7 @@ def test_instances_are_counted_by_what_they_do_and_hold() -> None:
 
 def test_without_a_limit_none_is_told() -> None:
     _, prometheus = world(limit=None)
-    assert "byoc_concurrency_limit" not in prometheus.text()
+    assert "byoc_concurrency_limit{" not in prometheus.text()
 
 
 @given(st.lists(st.floats(0.0, 400.0), max_size=50))
@@ -90,7 +97,55 @@ def test_a_histogram_is_what_a_plain_count_says(seconds: list[float]) -> None:
 def test_any_name_is_read_back(name: str) -> None:
     _, prometheus = world(name)
     samples = read(prometheus.text())
-    assert samples["byoc_concurrency", frozenset({("endpoint", name)})] == 0
+    assert of(samples, "byoc_concurrency", endpoint=name) == 0
+
+
+def test_without_an_endpoint_there_are_no_samples() -> None:
+    assert read(Prometheus().text()) == {}
+
+
+def test_each_family_is_introduced_once_however_many_endpoints_there_are() -> None:
+    prometheus, journals = Prometheus(), {}
+    for endpoint, variant in (("iris", "a"), ("iris", "b"), ("wine", "a")):
+        journals[endpoint, variant] = Journal()
+        prometheus.add(
+            key(endpoint, variant), journals[endpoint, variant], max_concurrency=lambda: 1
+        )
+    answer(journals["iris", "b"], 0.1)
+    text = prometheus.text()
+    introduced = [line for line in text.splitlines() if line.startswith("#")]
+    assert len(introduced) == len(set(introduced)) == 2 * 10
+    samples = read(text)
+    told = {
+        each: of(samples, "byoc_invocations_total", endpoint=each[0], variant=each[1])
+        for each in journals
+    }
+    assert told == {("iris", "a"): 0, ("iris", "b"): 1, ("wine", "a"): 0}
+
+
+def test_an_update_does_not_reset_the_counts_and_the_end_takes_them_away() -> None:
+    """Blue and green are two drivers of one variant; the old one goes after the new one came."""
+    prometheus, blue, green = Prometheus(), Journal(), Journal()
+    remove_blue = prometheus.add(key(), blue, max_concurrency=lambda: 4)
+    busy = InstanceChange(at=0.0, instance=1, state=InstanceState.BUSY, request=1)
+    blue.changed(busy)
+    answer(blue, 0.1, memory_bytes=1000)
+    remove_green = prometheus.add(key(), green, max_concurrency=lambda: 8)
+    green.changed(busy)
+    answer(green, 0.1, memory_bytes=500)
+    samples = read(prometheus.text())
+    assert of(samples, "byoc_invocations_total") == 2
+    assert (of(samples, "byoc_concurrency"), of(samples, "byoc_concurrency_limit")) == (2, 8)
+    assert of(samples, "byoc_instance_memory_bytes", instance="1") == 1000
+    remove_blue()
+    assert (blue.listeners, blue.watchers) == ([], [])
+    answer(green, 0.1)
+    samples = read(prometheus.text())
+    assert of(samples, "byoc_invocations_total") == 3
+    assert of(samples, "byoc_concurrency") == 1
+    assert of(samples, "byoc_invocation_seconds_count") == 3
+    remove_green()
+    assert read(prometheus.text()) == {}
 
 
 def test_it_answers_for_its_path_only() -> None:

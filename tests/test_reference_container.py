@@ -24,8 +24,11 @@ from docker.models.containers import Container
 from emulator.clock import SystemClock
 from emulator.engines.connect import connect
 from emulator.owner import labels
+from tests.early import _outcomes, early, outcome
 
 pytestmark = pytest.mark.docker
+
+__all__ = ["_outcomes", "outcome"]
 
 REFERENCE = "byoc-reference:latest"
 PAYLOAD = (Path(__file__).parent.parent / "fixtures" / "payloads" / "iris.json").read_bytes()
@@ -183,24 +186,33 @@ NO_SHM: dict[str, Any] = {"ipc_mode": "none"}
 READ_ONLY: dict[str, Any] = {"read_only": True, "tmpfs": {"/tmp": ""}}
 
 
+def served_and_stopped(options: dict[str, Any]) -> Callable[[Path], tuple[Any, ...]]:
+    def begin(directory: Path) -> tuple[Any, ...]:
+        with closing(connect()) as client, started(client, options | mounted(directory)) as running:
+            found = running.ready().labels()
+            return found, *running.terminate(), running.said()
+
+    return begin
+
+
 @pytest.mark.parametrize(
-    "options",
+    "case",
     [
-        pytest.param({}, id="as-root"),
-        pytest.param(NO_DAC, id="without-dac-override"),
-        pytest.param(STRANGER, id="as-a-user-without-a-passwd-entry"),
-        pytest.param(NO_SHM, id="without-shm"),
-        pytest.param(READ_ONLY, id="read-only-root"),
-        pytest.param(NO_DAC | STRANGER | NO_SHM | READ_ONLY, id="all-at-once"),
+        pytest.param(case, marks=early(served_and_stopped(options)))
+        for case, options in {
+            "as-root": {},
+            "without-dac-override": NO_DAC,
+            "as-a-user-without-a-passwd-entry": STRANGER,
+            "without-shm": NO_SHM,
+            "read-only-root": READ_ONLY,
+            "all-at-once": NO_DAC | STRANGER | NO_SHM | READ_ONLY,
+        }.items()
     ],
 )
-def test_it_serves_and_stops_in_order(
-    client: docker.DockerClient, tmp_path: Path, options: dict[str, Any]
-) -> None:
-    with started(client, options | mounted(tmp_path)) as running:
-        assert running.ready().labels() == ["setosa", "virginica"]
-        code, seconds = running.terminate()
-        assert (code, seconds < 10) == (0, True), running.said()
+def test_it_serves_and_stops_in_order(case: str, outcome: tuple[Any, ...]) -> None:
+    found, code, seconds, said = outcome
+    assert found == ["setosa", "virginica"]
+    assert (code, seconds < 10) == (0, True), said
 
 
 def test_it_serves_without_a_network(client: docker.DockerClient, closed_network: str) -> None:

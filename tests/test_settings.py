@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract_tests.deploy_settings import Script
 from contract_tests.settings import (
     CONTENT_TYPES,
     KEYS,
@@ -31,6 +32,7 @@ JSON = Payload(name="one.json", content_type="application/json", body=b"1")
 def project(directory: Path, table: str = "") -> Path:
     """A directory with payloads and, when given, a [tool.byoc] table."""
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / "run.py").write_bytes(b"")
     for name in ("one.json", "two.json", "three.json"):
         (directory / name).write_bytes({"o": b"1", "t": b"2"}[name[0]])
     if table:
@@ -80,6 +82,25 @@ LAYERS: dict[str, tuple[Any, str, str, Any, Any, Any, Any]] = {
     "slow": (True, "true", "true", True, True, True, False),
     "strict": (True, "yes", "true", True, True, True, False),
     "report-json": ("r1", "r2", '"r3"', "r1", "r2", "r3", None),
+    "template": (
+        ["one.json"],
+        f"one.json{os.pathsep}two.json",
+        '["three.json", "one.json"]',
+        ("one.json",),
+        ("one.json", "two.json"),
+        ("three.json", "one.json"),
+        (),
+    ),
+    "template-parameter": (
+        ["A=1"], "B=2,C=x=y", '{D = ["4", "5"], E = true}',
+        {"A": "1"}, {"B": "2", "C": "x=y"}, {"D": "4,5", "E": "true"}, {},
+    ),
+    "deploy-script": (
+        "run.py --name 'a b'", "run.py", '["run.py", "a b"]',
+        ("run.py", "--name", "a b"), ("run.py",), ("run.py", "a b"), None,
+    ),
+    "region": ("eu-west-1", "us-east-2", '"ap-southeast-2"',
+               "eu-west-1", "us-east-2", "ap-southeast-2", ""),
 }  # fmt: skip
 PATHS = ("model-data", "report-json")
 
@@ -100,6 +121,12 @@ def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default
     without = project(tmp_path / "without")
 
     def expected(value: Any, directory: Path) -> Any:
+        if key == "template":
+            return tuple((directory / one).resolve() for one in value)
+        if key == "deploy-script" and value:
+            program, *arguments = value
+            words = (str((directory / program).absolute()), *arguments)
+            return Script(words=words, directory=directory)
         return (directory / value).resolve() if key in PATHS and value else value
 
     def told(directory: Path, line: dict[str, Any], variables: dict[str, str]) -> Any:
@@ -305,6 +332,17 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("slow", "maybe", "true or false", "'maybe'"),
     ("strict", 2, "true or false", "2"),
     ("report-json", 5, "a text", "5"),
+    ("template", ["four.json"], "a CloudFormation template in JSON or YAML", "four.json"),
+    ("template", 5, "a file or a list of files", "5"),
+    ("template-parameter", ["A"], "NAME=VALUE", "'A'"),
+    ("template-parameter", ["=1"], "NAME=VALUE", "'=1'"),
+    ("deploy-script", "", "must name a script", "deploy.py"),
+    ("deploy-script", "deploy 'x", "cannot be split into words", "No closing quotation"),
+    ("deploy-script", "four.py", "neither a file", "'four.py'"),
+    ("deploy-script", "one.json", "chmod +x", "one.json"),
+    ("deploy-script", 5, "cannot be split into words", "5"),
+    ("region", "mars", "a region of AWS, as eu-west-1", "'mars'"),
+    ("region", 5, "a region of AWS, as eu-west-1", "5"),
 ]
 
 

@@ -386,6 +386,21 @@ class Absent(Variant):
         return "no daemon; start it"
 
 
+class HasNoIds(Variant):
+    async def image_id(self, reference: str) -> str | None:
+        return None
+
+
+class HasEverything(Variant):
+    async def image_id(self, reference: str) -> str | None:
+        return reference
+
+
+class KnowsNoId(Variant):
+    async def image_id(self, reference: str) -> str | None:
+        return f"id-of-{reference}" if reference == "good" else None
+
+
 class NoAddress(Variant):
     class container(FakeContainer):  # noqa: N801
         def __getattribute__(self, name: str) -> Any:
@@ -430,6 +445,9 @@ class RefusesWithoutAWord(Variant):
     ("kind", "pictures", "clause"),
     [
         (Absent, images(), "a usable engine says so"),
+        (HasNoIds, images(), "has an id"),
+        (KnowsNoId, images(), "an id names its image"),
+        (HasEverything, images(), "what is not held has no id"),
         (NoAddress, images(), "has an address"),
         (Variant, images(good=FakeImage(exits_after=0.1)), "running container has no exit code"),
         (BytesForLogs, images(), "logs are text"),
