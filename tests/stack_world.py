@@ -148,6 +148,7 @@ class FakeCalls:
 class World:
     url: str
     calls: FakeCalls
+    door: CloudFormation
     session: boto3.Session = field(
         default_factory=lambda: boto3.Session("any", "any", region_name=REGION)
     )
@@ -169,7 +170,7 @@ def stack_world() -> Iterator[World]:
     try:
         with front(mounts=[door.mount, moto.mount]) as served:
             try:
-                yield World(url=served.url, calls=calls)
+                yield World(url=served.url, calls=calls, door=door)
             finally:
                 calls.let_go.set()
                 served.portal.call(door.close)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ from moto.cloudformation import models, responses
 from emulator.api.moto_app import moto_lock
 from emulator.api.stacks.moto_patches import Patch, Patches
 from emulator.api.stacks.mount import Installed, install
-from tests.stack_world import FakeCalls
+from tests.stack_world import FakeCalls, stack_world
 
 OWNERS = (
     models, responses, models.Stack, models.ChangeSet, models.CloudFormationBackend,
@@ -76,3 +78,38 @@ def test_a_moto_that_is_made_otherwise_is_named_and_left_alone() -> None:
     with pytest.raises(RuntimeError, match=r"has no Moto\.create_stack; .* Install the version"):
         patches.put_on()
     assert vars(Moto)["there"] == 1
+
+
+@pytest.mark.usefixtures("before")
+def test_a_door_that_closes_while_a_stack_is_made_leaves_no_thread_and_begins_nothing() -> None:
+    def of(kind: str, after: str, **properties: Any) -> dict[str, Any]:
+        return {"Type": f"AWS::SageMaker::{kind}", "DependsOn": after, "Properties": properties}
+
+    image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/iris:1"
+    model = {"PrimaryContainer": {"Image": image}}
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
+        "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
+    }
+    name = {"Fn::GetAtt": ["Config", "EndpointConfigName"]}
+    template = {
+        "Resources": {
+            "Model": {"Type": "AWS::SageMaker::Model", "Properties": model},
+            "Config": of("EndpointConfig", "Model", ProductionVariants=[variant]),
+            "Endpoint": of("Endpoint", "Config", EndpointConfigName=name),
+            "Late": of("Model", "Endpoint", **model),
+        }
+    }
+    with stack_world() as world:
+        world.calls.hold()
+        world.client("cloudformation").create_stack(
+            StackName="s", TemplateBody=json.dumps(template)
+        )
+        assert world.calls.waiting.wait(10)
+        world.door.stop()
+    assert world.calls.operations() == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("byoc-stack")]
+    with moto_lock:
+        backend = models.cloudformation_backends["123456789012"]["eu-central-1"]
+        backend.reset()

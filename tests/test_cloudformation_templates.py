@@ -518,3 +518,7 @@ def test_a_stacks_own_tags_are_those_of_its_resources_too(world: World) -> None:
         {"Key": "a", "Value": "own"},
         {"Key": "b", "Value": "stack"},
     ]
+
+
+def test_the_cdk_looks_for_reasons_in_a_trail_that_is_empty(world: World) -> None:
+    assert world.client("cloudtrail").lookup_events()["Events"] == []

@@ -195,6 +195,22 @@ def test_a_mount_that_fails_is_answered_and_logged(caplog: pytest.LogCaptureFixt
 # What an answer carries
 
 
+def test_a_mount_that_fails_when_it_has_read_all_is_answered_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also on a connection that closes, where the rest of a body would be read before."""
+
+    async def reads_and_fails(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await failing(scope, receive, send)
+
+    mount = Mount(matches=lambda scope: True, app=reads_and_fails)
+    with front(mounts=[mount]) as opened:
+        assert opened.post().status == 500
+    assert "byoc failed on POST /" in caplog.text
+
+
 def test_an_answer_has_a_date_and_neither_a_servers_name_nor_a_type_of_its_own(
     opened: Front,
 ) -> None:

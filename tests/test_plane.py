@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import emulator
 from emulator.errors import Usage
@@ -39,35 +41,31 @@ def client(aws: LocalSageMaker, service: str = "sagemaker") -> Any:
     return aws.client(service)
 
 
-@pytest.fixture
-def clean(aws: LocalSageMaker) -> LocalSageMaker:
-    aws.reset()
-    return aws
-
-
 def a_model(aws: LocalSageMaker, name: str = "iris", **more: Any) -> None:
     container = {"Image": f"{REPOSITORY}/model:1", **more}
     client(aws).create_model(ModelName=name, PrimaryContainer=container)
 
 
-def test_one_url_answers_for_every_service_that_a_deployment_needs(clean: LocalSageMaker) -> None:
-    assert client(clean, "sts").get_caller_identity()["Account"] == "123456789012"
-    client(clean, "s3").create_bucket(Bucket="models")
-    client(clean, "s3").put_object(Bucket="models", Key="model.tar.gz", Body=b"\x00\xff" * 100_000)
-    assert [one["Name"] for one in client(clean, "s3").list_buckets()["Buckets"]] == ["models"]
-    there = client(clean, "s3").get_object(Bucket="models", Key="model.tar.gz")
+def test_one_url_answers_for_every_service_that_a_deployment_needs(aws: LocalSageMaker) -> None:
+    aws.reset()
+    assert client(aws, "sts").get_caller_identity()["Account"] == "123456789012"
+    client(aws, "s3").create_bucket(Bucket="models")
+    client(aws, "s3").put_object(Bucket="models", Key="model.tar.gz", Body=b"\x00\xff" * 100_000)
+    assert "models" in [one["Name"] for one in client(aws, "s3").list_buckets()["Buckets"]]
+    there = client(aws, "s3").get_object(Bucket="models", Key="model.tar.gz")
     assert there["Body"].read() == b"\x00\xff" * 100_000
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-    client(clean, "iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)
-    client(clean, "ecr").create_repository(repositoryName="model")
-    assert client(clean, "cloudformation").describe_stacks()["Stacks"] == []
-    assert client(clean, "cloudwatch").list_metrics(Namespace="AWS/SageMaker")["Metrics"] == []
-    assert client(clean, "logs").describe_log_groups()["logGroups"] == []
-    assert client(clean, "ssm").describe_parameters()["Parameters"] == []
+    client(aws, "iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)
+    client(aws, "ecr").create_repository(repositoryName="model")
+    assert client(aws, "cloudformation").describe_stacks()["Stacks"] == []
+    assert client(aws, "cloudwatch").list_metrics(Namespace="AWS/SageMaker")["Metrics"] == []
+    assert client(aws, "logs").describe_log_groups()["logGroups"] == []
+    assert client(aws, "ssm").describe_parameters()["Parameters"] == []
 
 
-def test_amazon_sagemaker_full_access_can_be_attached(clean: LocalSageMaker) -> None:
-    iam = client(clean, "iam")
+def test_amazon_sagemaker_full_access_can_be_attached(aws: LocalSageMaker) -> None:
+    aws.reset()  # another test of this process may have had an IAM without AWS's policies
+    iam = client(aws, "iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}}
     document = {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
     iam.create_role(RoleName="sm", AssumeRolePolicyDocument=json.dumps(document))
@@ -77,39 +75,56 @@ def test_amazon_sagemaker_full_access_can_be_attached(clean: LocalSageMaker) -> 
     assert [one["PolicyArn"] for one in attached] == [policy]
 
 
-def test_model_data_must_be_in_the_local_s3(clean: LocalSageMaker) -> None:
-    with pytest.raises(Exception, match=r"Could not access model data at s3://models/m\.tar\.gz"):
-        a_model(clean, ModelDataUrl="s3://models/m.tar.gz")
-    client(clean, "s3").create_bucket(Bucket="models")
-    client(clean, "s3").put_object(Bucket="models", Key="m.tar.gz", Body=b"x")
-    a_model(clean, ModelDataUrl="s3://models/m.tar.gz")
-    told = client(clean).describe_model(ModelName="iris")
-    assert told["PrimaryContainer"]["ModelDataUrl"] == "s3://models/m.tar.gz"
+def test_model_data_must_be_in_the_local_s3(aws: LocalSageMaker) -> None:
+    url = "s3://trained/m.tar.gz"
+    with pytest.raises(Exception, match=f"Could not access model data at {re.escape(url)}"):
+        a_model(aws, "trained", ModelDataUrl=url)
+    client(aws, "s3").create_bucket(Bucket="trained")
+    client(aws, "s3").put_object(Bucket="trained", Key="m.tar.gz", Body=b"x")
+    a_model(aws, "trained", ModelDataUrl=url)
+    told = client(aws).describe_model(ModelName="trained")
+    assert told["PrimaryContainer"]["ModelDataUrl"] == url
 
 
-def test_a_refused_call_is_told_with_its_cure(clean: LocalSageMaker) -> None:
+def test_a_refused_call_is_told_with_its_cure(aws: LocalSageMaker) -> None:
     with pytest.raises(Exception, match="Using non-ECR image"):
-        client(clean).create_model(ModelName="m", PrimaryContainer={"Image": "python:3.11"})
-    told = clean.calls[-1]
+        client(aws).create_model(ModelName="m", PrimaryContainer={"Image": "python:3.11"})
+    told = aws.calls[-1]
     assert (told.operation, told.resource, told.refused) == ("CreateModel", "m", True)
     assert told.rule == "image-in-ecr"
     assert told.change.startswith("PrimaryContainer.Image: Push the image to ECR")
 
 
-def test_reset_leaves_nothing(clean: LocalSageMaker) -> None:
-    a_model(clean)
-    client(clean, "s3").create_bucket(Bucket="models")
-    clean.reset()
-    assert client(clean).list_models()["Models"] == []
-    assert client(clean, "s3").list_buckets()["Buckets"] == []
-    assert client(clean, "s3").list_buckets()["Buckets"] == []
-    a_model(clean)
-    request = urllib.request.Request(f"{clean.url}/moto-api/reset", method="POST")
+def test_what_moto_does_not_have_is_refused_by_name(aws: LocalSageMaker) -> None:
+    with pytest.raises(ClientError) as json_error:
+        client(aws, "ssm").describe_inventory_deletions()
+    with pytest.raises(ClientError) as xml_error:
+        client(aws, "iam").list_policies_granting_service_access(
+            Arn="arn:aws:iam::123456789012:role/any", ServiceNamespaces=["s3"]
+        )
+    for error, what in (
+        (json_error, "DescribeInventoryDeletions of ssm"),
+        (xml_error, "ListPoliciesGrantingServiceAccess of iam"),
+    ):
+        assert error.value.response["Error"]["Code"] == "NotEmulated"
+        assert what in str(error.value)
+        assert error.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+def test_reset_leaves_nothing(aws: LocalSageMaker) -> None:
+    a_model(aws)
+    client(aws, "s3").create_bucket(Bucket="forgotten")
+    aws.reset()
+    assert client(aws).list_models()["Models"] == []
+    assert client(aws, "s3").list_buckets()["Buckets"] == []
+    assert client(aws, "s3").list_buckets()["Buckets"] == []
+    a_model(aws)
+    request = urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST")
     with urllib.request.urlopen(request, timeout=10) as reply:
         assert json.loads(reply.read()) == {"status": "ok"}
-    assert client(clean).list_models()["Models"] == []
+    assert client(aws).list_models()["Models"] == []
     with pytest.raises(urllib.error.HTTPError, match="405"):
-        urllib.request.urlopen(f"{clean.url}/moto-api/reset", timeout=10)
+        urllib.request.urlopen(f"{aws.url}/moto-api/reset", timeout=10)
 
 
 def test_what_was_made_ends_with_the_block() -> None:

@@ -22,6 +22,10 @@ DRAINED_BYTES = 64 * 1024 * 1024
 """Of a body that nobody wants, at most this is read before the answer; see `answer_unread`."""
 
 
+WHOLE = "byoc.whole"
+"""Set in the scope when the body was read to its end: after it, only the caller's leaving comes."""
+
+
 class CallerGone(Exception):
     """The connection closed before the request was whole; nobody waits for an answer."""
 
@@ -57,7 +61,8 @@ async def answer_unread(scope: Scope, receive: Receive, send: Send, response: Re
     if header(scope, b"expect"):
         await answer(send, response, (b"Connection", b"close"))
         return
-    if scope["http_version"] == "1.0" or b"close" in header(scope, b"connection").lower():
+    closes = scope["http_version"] == "1.0" or b"close" in header(scope, b"connection").lower()
+    if closes and not scope.get(WHOLE):
         await _drain(receive)
     await answer(send, response)
 

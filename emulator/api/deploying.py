@@ -7,7 +7,6 @@ do. All of it is moto, loaded when the first request comes.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 from emulator.api.calls import Calls
@@ -19,12 +18,6 @@ from emulator.api.stacks.mount import CloudFormation
 from emulator.api.what_is_known import object_of
 from emulator.registry import Registry
 
-MANAGED_POLICIES = "MOTO_IAM_LOAD_MANAGED_POLICIES"
-"""Without it AmazonSageMakerFullAccess cannot be attached.
-https://docs.getmoto.org/en/latest/docs/services/iam.html
-"""
-
-
 class Deploying:
     """What the front mounts beside SageMaker. Made on the loop; `stop()`, then `await close()`."""
 
@@ -32,9 +25,6 @@ class Deploying:
         self._moto = MotoApp(None)
         self._stacks = CloudFormation(self._moto, calls)
         self._registry = registry
-        # moto reads it when IAM is first asked for.
-        self._unset = MANAGED_POLICIES not in os.environ
-        os.environ.setdefault(MANAGED_POLICIES, "true")
 
     @property
     def mounts(self) -> list[Mount]:
@@ -50,8 +40,6 @@ class Deploying:
         """Leaves no thread behind. Nobody waits for the loop any more: see `Calls.close`."""
         await self._stacks.close()
         self._moto.close()
-        if self._unset:
-            os.environ.pop(MANAGED_POLICIES, None)
 
 
 async def model_data(url: str) -> bytes | None:

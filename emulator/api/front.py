@@ -12,7 +12,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emulator.api.asgi import ASGIApp, CallerGone, Message, Receive, Scope, Send, answer_unread
+from emulator.api.asgi import (
+    WHOLE,
+    ASGIApp,
+    CallerGone,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer_unread,
+)
 from emulator.api.guard import Guard
 from emulator.wire_answers import ERROR_TYPE, REQUEST_ID, Response
 
@@ -72,8 +81,13 @@ async def _guest(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> No
         begun = True
         await send(message)
 
+    async def read() -> Message:
+        message = await receive()
+        scope[WHOLE] = not message.get("more_body", False)
+        return message
+
     try:
-        await app(scope, receive, watched)
+        await app(scope, read, watched)
     except CallerGone:
         pass
     except Exception:

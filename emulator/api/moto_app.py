@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from xml.sax.saxutils import escape
 
 from emulator.api.asgi import Receive, Scope, Send, answer_unread, header
 from emulator.api.front import Mount
@@ -26,7 +28,7 @@ from emulator.api.wsgi import (
     call,
     environ_of,
 )
-from emulator.wire_answers import Response
+from emulator.wire_answers import ERROR_TYPE, Response
 
 AS_SIGNED = "AWS4-HMAC-SHA256 Credential=byoc/20260101/{region}/{service}/aws4_request"
 
@@ -133,14 +135,37 @@ def _served(environ: Environ, service: str, region: str, hand_over: HandOver) ->
         # moto knows a service by its signature only, and checks none.
         if SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", "").encode("latin-1")) is None:
             environ["HTTP_AUTHORIZATION"] = AS_SIGNED.format(region=region, service=service)
-        return call(moto(), environ)
+        try:
+            return call(moto(), environ)
+        except NotImplementedError as error:
+            return _not_emulated(service, environ, error)
+
+
+def _not_emulated(service: str, environ: Environ, error: NotImplementedError) -> Answer:
+    """In JSON where that was spoken, else in XML; a status that no client tries again."""
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    action = "".join(word.title() for word in re.findall(r"The (\w+) action", str(error)))
+    what = target.rpartition(".")[2] or action.replace("_", "") or environ["PATH_INFO"]
+    words = f"byoc does not emulate {what[:200]} of {service}: moto, which answers here, does not."
+    if target or "json" in environ.get("CONTENT_TYPE", ""):
+        said = json.dumps({"__type": "NotEmulated", "message": words})
+        headers = (("Content-Type", "application/x-amz-json-1.1"), (ERROR_TYPE, "NotEmulated"))
+    else:
+        inner = f"<Code>NotEmulated</Code><Message>{escape(words)}</Message>"
+        said = f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
+        headers = (("Content-Type", "text/xml"),)
+    return Answer(status=501, headers=headers, body=said.encode())
 
 
 @functools.cache
 def moto() -> WSGIApp:
     """All of it; the first call takes half a second."""
+    from moto.core.config import default_user_config
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    # Else AmazonSageMakerFullAccess cannot be attached, as every tutorial does. moto looks when IAM
+    # is first asked for: https://docs.getmoto.org/en/latest/docs/services/iam.html
+    default_user_config["iam"]["load_aws_managed_policies"] = True
     app: WSGIApp = DomainDispatcherApplication(create_backend_app)
     return app
 

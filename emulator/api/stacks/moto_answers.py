@@ -53,9 +53,23 @@ def of_responses() -> Iterator[Patch]:
         value=update_termination_protection,
         new=True,
     )
+    yield from _of_the_trail()
     stored = _stored(vars(responses)["get_stack_from_s3_url"])
     for module in (responses, models):
         yield Patch(owner=module, name="get_stack_from_s3_url", value=stored)
+
+
+def _of_the_trail() -> Iterator[Patch]:
+    """The CDK's own command looks in CloudTrail for the reason of a failure. Nothing is recorded
+    there, as on AWS in the first minutes; moto does not have the call at all.
+    """
+    from moto.cloudtrail.responses import CloudTrailResponse
+    from moto.core.responses import ActionResult
+
+    def lookup_events(self: Any) -> Any:  # noqa: ARG001
+        return ActionResult({"Events": []})
+
+    yield Patch(owner=CloudTrailResponse, name="lookup_events", value=lookup_events, new=True)
 
 
 def _checked(motos: Callable[[Any], Any]) -> Callable[[Any], Any]:

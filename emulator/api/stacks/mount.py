@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from emulator.api.asgi import ASGIApp, CallerGone, Message, Receive, Scope, Send, header
+from emulator.api.asgi import ASGIApp, Message, Receive, Scope, Send, answer_unread, header
 from emulator.api.control import HOLD_SECONDS, waits
 from emulator.api.front import Mount
 from emulator.api.moto_app import moto_lock, service_of
 from emulator.api.stacks.sagemaker import Calls, handlers
 from emulator.api.stacks.work import Works
-from emulator.api.wsgi import TooLarge, body_of
+from emulator.api.wsgi import MOST_BYTES, TooLarge, body_of
+from emulator.wire_answers import Response
 
 SERVICE = "cloudformation"
 
@@ -107,10 +108,11 @@ class CloudFormation:
             self._installed = await asyncio.to_thread(self._install)
         try:
             body = await body_of(receive)
-        except CallerGone:
-            return
         except TooLarge:
-            await self._moto(scope, receive, send)  # which will say so
+            text = f"byoc takes at most {MOST_BYTES} bytes here.\n"
+            headers = (("Content-Type", "text/plain"), ("Connection", "close"))
+            refusal = Response(status=413, headers=headers, body=text.encode())
+            await answer_unread(scope, receive, send, refusal)
             return
         if waits(header(scope, b"user-agent").decode("latin-1")):
             await self.hold(asked[1], parse_qs(body.decode("latin-1")))
