@@ -150,12 +150,12 @@ def _not_emulated(service: str, environ: Environ, error: NotImplementedError) ->
     words = f"byoc does not emulate {what[:200]} of {service}: moto, which answers here, does not."
     if target or "json" in environ.get("CONTENT_TYPE", ""):
         said = json.dumps({"__type": "NotEmulated", "message": words})
-        headers = (("Content-Type", "application/x-amz-json-1.1"), (ERROR_TYPE, "NotEmulated"))
+        headers = [("Content-Type", "application/x-amz-json-1.1"), (ERROR_TYPE, "NotEmulated")]
     else:
         inner = f"<Code>NotEmulated</Code><Message>{escape(words)}</Message>"
         said = f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
-        headers = (("Content-Type", "text/xml"),)
-    return Answer(status=501, headers=headers, body=said.encode())
+        headers = [("Content-Type", "text/xml")]
+    return Answer(status=501, headers=tuple(headers), body=said.encode())
 
 
 @functools.cache
