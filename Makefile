@@ -45,6 +45,7 @@ bench: setup ## what byoc costs, as ratios in one run
 	@$(PYTHON) -m fixtures.images reference missing-module
 	@$(PYTHON) -m benchmarks
 	@$(PYTHON) -m benchmarks.endpoint
+	@$(PYTHON) -m benchmarks.control
 
 lock: python ## renew requirements.lock from pyproject.toml, and those of AWS's clients
 	@$(PYTHON) -m pip install -q uv

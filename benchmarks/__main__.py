@@ -7,7 +7,8 @@ ratio run interleaved in one process on one machine, so that its noise hits both
     crash to its report        from the container's end to byoc's report of it (goal 1 s)
     the whole check run        `pytest contract_tests` on the reference image (goal 15 s)
 
-What a call through an endpoint costs is measured by `python -m benchmarks.endpoint`.
+What a call through an endpoint costs is measured by `python -m benchmarks.endpoint`, what a deploy
+call costs by `python -m benchmarks.control`.
 """
 
 from __future__ import annotations

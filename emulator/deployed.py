@@ -15,7 +15,7 @@ from datetime import datetime
 from emulator.clock import wall_clock
 from emulator.control.orders import VariantOrder
 from emulator.deployed_keeper import Keeper
-from emulator.deployed_variant import Variant, Version, in_place, named, route
+from emulator.deployed_variant import Variant, Version, in_place, last_lines, named, route
 from emulator.endpoint import Endpoint
 from emulator.endpoint_state import SERVING, EndpointStatus
 from emulator.endpoint_update import must_serve
@@ -58,6 +58,7 @@ class DeployedEndpoint:
         self._keeper = Keeper(name, region, workshop, fleet)
         self._status = EndpointStatus.CREATING
         self._variants: dict[str, Variant] = {}
+        self.log: tuple[str, ...] = ()  # the last lines of a version that did not come to serve
         self._changed = asyncio.Event()
         self._deleting: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
@@ -111,7 +112,7 @@ class DeployedEndpoint:
         `failure_reason` tells why (contract 6.22, contract 6.24). Raises Usage.
         """
         must_serve(self.name, self.status)
-        self.pending, self.pending_since = version, wall_clock()
+        self.pending, self.pending_since, self.log = version, wall_clock(), ()
         return self._change(lambda: self._replace(version))
 
     def adjust(self, orders: Sequence[VariantOrder]) -> asyncio.Task[None]:
@@ -157,7 +158,7 @@ class DeployedEndpoint:
             reason = self._told(error)
         if reason:
             await self._keeper.close(self.variants)
-            self._variants = {}
+            self.log, self._variants = last_lines(self.variants), {}
         self.pending = None
         self._become(EndpointStatus.FAILED if reason else EndpointStatus.IN_SERVICE, reason)
 
@@ -175,6 +176,7 @@ class DeployedEndpoint:
         if reason:
             self._become(EndpointStatus.ROLLING_BACK, reason)
             await self._keeper.close(new)
+            self.log = last_lines(new)
             return reason
         self._take_over(new)
         self.version = version
@@ -186,7 +188,7 @@ class DeployedEndpoint:
         """Serverless: the driver itself lets the new version take over, and drains the old one."""
         driver = old.driver
         assert isinstance(driver, Endpoint)
-        before = driver.policy.version
+        before, last = driver.policy.version, max(driver.journal.instances, default=0)
 
         def became(status: EndpointStatus, reason: str) -> None:
             if status is EndpointStatus.ROLLING_BACK:
@@ -202,6 +204,7 @@ class DeployedEndpoint:
             driver.status_listeners.remove(became)
         if reason:
             await self._keeper.release(prepared.held)
+            self.log = last_lines([old], after=last)
             return reason
         new = Variant.open(prepared, driver, self.name, self.region, old.running.board)
         self._keeper.outlived(old, before)
@@ -267,5 +270,6 @@ class DeployedEndpoint:
         told = EndpointTold(
             region=self.region, name=self.name, status=self._status,
             failure_reason=self.failure_reason, at=self._workshop.now(),
+            log=self.log if self.failure_reason and self._status not in IN_PROGRESS else (),
         )  # fmt: skip
         self._fleet.status(told)

@@ -148,3 +148,18 @@ def in_place(old: Sequence[Variant], new: Sequence[Prepared]) -> bool:
 def named(reason: str, variant: str) -> str:
     """AWS's texts name the variant."""
     return reason.replace("variant AllTraffic", f"variant {variant}")
+
+
+LAST_LINES = 20
+"""Of a container that failed, told with the failure."""
+
+
+def last_lines(variants: Sequence[Variant], after: int = 0) -> tuple[str, ...]:
+    """What containers of them wrote at the end, of the first variant that wrote anything; of
+    instances after this one.
+    """
+    for variant in variants:
+        lines = [line.text for line in variant.driver.logs.lines() if line.instance > after]
+        if lines:
+            return tuple(lines[-LAST_LINES:])
+    return ()

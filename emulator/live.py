@@ -6,12 +6,11 @@ together (`plane`), threads, terminals.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from emulator.clock import Clock
-from emulator.deployed import DeployedEndpoint
 from emulator.endpoint_logs import InstanceLine
 from emulator.endpoint_setup import Setup
 from emulator.endpoint_state import EndpointStatus
@@ -20,9 +19,6 @@ from emulator.plane import Listening, Plane, plane
 from emulator.running import Running
 from emulator.variant import Driver
 from emulator.view import Board
-
-LAST_LINES = 20
-"""Of a container that failed, told with the failure."""
 
 
 class EndpointFailed(Exception):
@@ -100,32 +96,12 @@ def listening_of(setup: Setup) -> Listening:
     return Listening(host=setup.host, port=setup.port, allowed_hosts=setup.allowed_hosts)
 
 
-async def started(
-    opened: Plane, setup: Setup, *, begun: Callable[[DeployedEndpoint], None] | None = None
-) -> Live:
+async def started(opened: Plane, setup: Setup) -> Live:
     """Returns when the endpoint is InService. Raises as `live`."""
-    first: list[Running] = []
-
-    class Seen:
-        """The variant goes when it fails; its last lines are wanted."""
-
-        def opened(self, running: Running) -> None:
-            first.append(running)
-
-        def closed(self, running: Running) -> None: ...
-
-    seen = Seen()
-    opened.fleet.watchers.append(seen)
-    try:
-        endpoint = await opened.start(setup)
-        if begun is not None:
-            begun(endpoint)
-        await endpoint.settled()
-    finally:
-        opened.fleet.watchers.remove(seen)
+    endpoint = await opened.start(setup)
+    await endpoint.settled()
     if endpoint.trouble is not None:
         raise endpoint.trouble
     if endpoint.status is not EndpointStatus.IN_SERVICE:
-        lines = first[0].endpoint.logs.lines()[-LAST_LINES:] if first else []
-        raise EndpointFailed(endpoint.failure_reason, [line.text for line in lines])
-    return Live(running=first[0], plane=opened)
+        raise EndpointFailed(endpoint.failure_reason, endpoint.log)
+    return Live(running=endpoint.variants[0].running, plane=opened)

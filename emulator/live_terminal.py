@@ -25,7 +25,7 @@ from emulator.live_frame import Frame, render
 from emulator.onlooker import ContainerLine, Names, Served
 from emulator.printer import Batch, Printer
 from emulator.running import CallTold, EndpointTold, Running
-from emulator.serve_words import Statuses, call, exports, log_line, report, warnings
+from emulator.serve_words import Statuses, call, exports, harmless, log_line, report, warnings
 from emulator.view import Board, Snapshot
 
 LINES_PER_TICK = 200
@@ -139,6 +139,7 @@ class LiveTerminal:
         if not self._ending:
             if told.name != self._own:
                 self._printer.line(line)
+                self._lines([f"  | {harmless(written)}" for written in told.log])
             elif told.status is EndpointStatus.IN_SERVICE and self._served is not None:
                 self._lines(exports(self._served.environment))
             if told.status in (EndpointStatus.IN_SERVICE, None) and told.name == self._own:

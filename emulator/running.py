@@ -54,6 +54,7 @@ class EndpointTold:
     status: EndpointStatus | None  # None: it is gone
     failure_reason: str = ""
     at: float = 0.0  # the clock's
+    log: tuple[str, ...] = ()  # the last lines of a container that did not serve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ class JsonLines:
             "name": told.name,
             "status": DELETED if told.status is None else told.status.value,
             "failure_reason": told.failure_reason,
+            "log": list(told.log),
         }
         self._tell("Endpoint", fields)
         if told.name == self._own and self._served is not None:

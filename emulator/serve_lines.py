@@ -66,6 +66,8 @@ class PlainLines:
             return
         if told.name != self._own:
             self._say(line)
+            for written in told.log:
+                self._say(f"  | {harmless(written)}")
         elif told.status is EndpointStatus.IN_SERVICE:
             self._own_in_service()
         elif told.status is None:

@@ -22,7 +22,12 @@ def compute(module: str, function: str, parameters: Mapping[str, Any]) -> None:
 class Ahead:
     def __init__(self, items: Sequence[pytest.Item]) -> None:
         # A fork would inherit the threads' locks. One process: the other processor has the tests.
-        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=importlib.import_module,
+            initargs=("tests.conftest",),  # for Hypothesis' profile
+        )
         self._futures = {item.nodeid: self._submit(item) for item in items}
 
     def _submit(self, item: pytest.Item) -> Future[None]:

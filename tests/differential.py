@@ -6,15 +6,14 @@ right (`emulator.control.differences`).
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.sagemaker.models import sagemaker_backends
-from moto.server import ThreadedMotoServer
+from werkzeug.test import Client
 
 from emulator.api.moto_app import moto_lock
 from emulator.api.runtime import ACCOUNT
@@ -304,7 +303,7 @@ CASES: dict[str, tuple[Step, ...]] = {
 
 @dataclass(kw_only=True)
 class Sides:
-    moto_url: str
+    moto: Client
     world: World
 
     def differences(self, case: str) -> set[str]:
@@ -322,19 +321,32 @@ class Sides:
             self.world.portal.call(one.delete)
         with moto_lock:
             for region in (MOTO, OURS):
-                sagemaker_backends[ACCOUNT][region].reset()
+                backend = sagemaker_backends[ACCOUNT][region]
+                for kept in (backend._models, backend.endpoint_configs, backend.endpoints):
+                    kept.clear()
 
     def _moto(self, steps: tuple[Step, ...]) -> Any:
         for operation, body in steps:
-            said = _post(self.moto_url, operation, body, MOTO)
+            said = self._asked(operation, body)
         return said
+
+    def _asked(self, operation: str, body: Body) -> Any:
+        try:
+            reply = self.moto.post("/", data=_sent(body, MOTO), headers=_headers(operation, MOTO))
+        except Exception as error:  # noqa: BLE001 - its server answers with status 500 then
+            return {"error": f"500, a page of HTML: {error!r}"}
+        return _said(reply.status_code, reply.data, MOTO)
 
     def _ours(self, steps: tuple[Step, ...]) -> Any:
         for operation, body in steps:
-            said = _post(self.world.url, operation, body, OURS)
+            said = self._answered(operation, body)
             for one in self.world.plane.deployments.all(OURS):
                 self._rests(one)
         return said
+
+    def _answered(self, operation: str, body: Body) -> Any:
+        answer = self.world.post(operation, raw=_sent(body, OURS), region=OURS)
+        return _said(answer.status, answer.raw, OURS)
 
     def _rests(self, endpoint: DeployedEndpoint) -> None:
         if "never" not in endpoint.version.orders[0].image:
@@ -348,27 +360,27 @@ class Sides:
         self.world.portal.call(begun)
 
 
-def _post(url: str, operation: str, body: Body, region: str) -> Any:
-    sent = json.dumps(body).replace("REGION", region).encode() if "" not in body else b"{"
-    headers = {
+def _sent(body: Body, region: str) -> bytes:
+    return b"{" if "" in body else json.dumps(body).replace("REGION", region).encode()
+
+
+def _headers(operation: str, region: str) -> dict[str, str]:
+    return {
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": f"SageMaker.{operation}",
         "Authorization": AUTHORIZATION.format(region=region),
     }
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
-    try:
-        connection.request("POST", "/", sent, headers)
-        response = connection.getresponse()
-        text = response.read().decode().replace(region, "REGION")
-    finally:
-        connection.close()
-    if response.status != 200:
-        if not text.startswith("{"):
-            return {"error": f"{response.status}, a page of HTML"}
-        said = json.loads(text)
-        words = said.get("message") or said.get("Message")
-        return {"error": f"{response.status} {said['__type']}: {words}"}
-    return json.loads(text) if text.strip() else {}
+
+
+def _said(status: int, raw: bytes, region: str) -> Any:
+    text = raw.decode().replace(region, "REGION")
+    if status == 200:
+        return json.loads(text) if text.strip() else {}
+    if not text.startswith("{"):
+        return {"error": f"{status}, a page of HTML"}
+    said = json.loads(text)
+    words = said.get("message") or said.get("Message")
+    return {"error": f"{status} {said['__type']}: {words}"}
 
 
 def _flat(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
@@ -391,14 +403,6 @@ def _part(place: str) -> str:
     return ".".join(names[:2]) if names[0] == "ProductionVariants" else names[0]
 
 
-@contextmanager
-def sides(world: World) -> Iterator[Sides]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    try:
-        _, port = server.get_host_and_port()
-        both = Sides(moto_url=f"http://127.0.0.1:{port}", world=world)
-        yield both
-        both.clear()
-    finally:
-        server.stop()
+def sides(world: World) -> Sides:
+    """Bare moto is its own application, as its server runs it, without the sockets."""
+    return Sides(moto=Client(DomainDispatcherApplication(create_backend_app)), world=world)

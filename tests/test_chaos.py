@@ -260,7 +260,7 @@ class Serve:
             if told["event"] == "Invocation":
                 self.reports[told["error"] or "answered"] += 1
             elif told["event"] == "InService":
-                self.url = told["environment"]["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]
+                self.url = told["environment"]["AWS_ENDPOINT_URL"]
                 self._ready.set()
 
     def wait(self) -> None:

@@ -755,13 +755,15 @@ def test_a_call_is_told_before_the_status_that_comes_of_it(here: World, name: st
 
 def test_model_data_comes_from_the_same_url(here: World, name: str) -> None:
     storage = here.client("s3")
-    storage.create_bucket(Bucket="models")
-    url = f"s3://models/{name}/model.tar.gz"
+    storage.create_bucket(Bucket="models-of-control")
+    url = f"s3://models-of-control/{name}/model.tar.gz"
     container = {"Image": IMAGE, "ModelDataUrl": url}
     code, text = here.refused("CreateModel", **model(name, PrimaryContainer=container))
     assert code == "ValidationException"
     assert text.startswith(f"Could not access model data at {url}.")
-    storage.put_object(Bucket="models", Key=f"{name}/model.tar.gz", Body=archive(weights="1,2"))
+    storage.put_object(
+        Bucket="models-of-control", Key=f"{name}/model.tar.gz", Body=archive(weights="1,2")
+    )
     here.done("CreateModel", model(name, PrimaryContainer=container))
     here.done("CreateEndpointConfig", configuration(variant(model=name), name=name))
     here.done("CreateEndpoint", endpoint(name, name))

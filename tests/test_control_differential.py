@@ -23,15 +23,17 @@ KNOWN = [case for row in (*ANSWERS, *REFUSALS) for case in row.cases]
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Sides]:
-    # moto's server tells each request, and prints a traceback for each operation it has not.
-    loggers = [logging.getLogger(name) for name in ("werkzeug", "moto")]
+    # A traceback for each operation that moto has not.
+    loggers = [logging.getLogger(name) for name in ("moto.server", "moto")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     never = image("never", listens_after=99999.0)
     refuses = image("refuses", refuses="exec format error")
-    with control_world(never=never, refuses=refuses) as world, sides(world) as opened:
+    with control_world(never=never, refuses=refuses) as world:
+        opened = sides(world)
         yield opened
+        opened.clear()
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
 

@@ -500,6 +500,7 @@ PLACES = sorted(
 )  # fmt: skip
 
 
+@pytest.mark.ahead
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_no_template_makes_the_linter_fail(changes: list[tuple[str, Any]]) -> None:
@@ -515,6 +516,7 @@ def test_no_template_makes_the_linter_fail(changes: list[tuple[str, Any]]) -> No
         assert problem.text
 
 
+@pytest.mark.ahead
 @settings(deadline=None, max_examples=100)
 @given(VALUES)
 def test_no_section_makes_the_linter_fail(value: Any) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from emulator.control import coverage, page
-from emulator.control.coverage import TABLE, VALIDATED, Standing, paths, rows
+from emulator.api.operations import OPERATIONS as OPERATIONS_DONE
+from emulator.control import page
+from emulator.control.coverage import TABLE, Standing, paths, rows
+from emulator.control.not_emulated import HARMLESS, VALUES
 from emulator.control.rules import ACCEPTED, RULES
-from emulator.control.service_model import input_shape
+from emulator.control.service_model import input_shape, service
 from tests.control_values import OPERATIONS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "control-plane.md"
@@ -34,22 +36,36 @@ def test_every_member_of_the_service_model_stands_in_the_table_once(operation: s
     assert sorted(told) == sorted(paths(input_shape(operation)))
 
 
-def test_nothing_is_claimed_that_is_not_there() -> None:
-    assert {row.stands for row in rows()} == {VALIDATED}
-    assert "No call is emulated yet" in page.page()
+def test_every_operation_in_the_table_is_done_and_no_other() -> None:
+    assert set(OPERATIONS_DONE) == set(TABLE)
 
 
-def test_an_operation_that_is_switched_on_tells_what_becomes_of_each_member(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(coverage, "EMULATED_TODAY", frozenset({"CreateModel"}))
+def test_the_page_tells_what_becomes_of_each_member() -> None:
     stands = {row.member: row.stands for row in rows() if row.operation == "CreateModel"}
     assert stands["PrimaryContainer.Image"] == Standing.EMULATED.value
+    assert stands["Containers[].ModelDataSource"] == Standing.REFUSED.value
     assert stands["Tags"] == Standing.STORED.value
-    assert stands["Containers"] == Standing.REFUSED.value
-    assert {row.stands for row in rows() if row.operation == "CreateEndpoint"} == {VALIDATED}
-    monkeypatch.setattr(page, "EMULATED_TODAY", coverage.EMULATED_TODAY)
-    assert "No call is emulated yet" not in page.page()
+    text = page.page()
+    assert "| `CreateModel` | `PrimaryContainer.Image` | emulated |" in text
+    assert "not emulated yet" not in text
+
+
+@pytest.mark.parametrize("operation", ["CreateModel", "CreateEndpointConfig"])
+def test_what_is_stored_of_a_creation_can_be_told_again(operation: str) -> None:
+    told = service().operation_model(operation.replace("Create", "Describe")).output_shape
+    assert told is not None
+    stored = {m.partition(".")[0].removesuffix("[]") for m, standing in TABLE[operation].items()
+              if standing is not Standing.REFUSED} - {"Tags"}  # fmt: skip
+    assert stored <= set(told.members)
+
+
+def test_every_value_that_is_refused_is_on_the_page() -> None:
+    text = page.page()
+    assert all(f"| `{value.member}` | {value.says} |" in text for value in VALUES)
+    assert all(f"| `{off.member}` |" in text for off in HARMLESS)
+    assert {value.operation for value in VALUES} <= set(TABLE)
+    for off in HARMLESS:
+        assert TABLE[off.operation][off.member] is Standing.REFUSED
 
 
 def test_every_rule_is_on_the_page_with_its_source() -> None:

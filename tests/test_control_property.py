@@ -177,6 +177,7 @@ def test_the_door_accepts_exactly_the_models_that_the_rules_accept(here: World, 
         assert {member: told[member] for member in kept} == kept
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize(
     "operation",
     ["CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint",
@@ -208,6 +209,7 @@ def empty_places(shape: Shape, value: Any) -> list[tuple[Body, str]]:
     return []
 
 
+@pytest.mark.ahead
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_what_is_kept_breaks_nothing_and_stays_as_it_is(data: st.DataObject) -> None:

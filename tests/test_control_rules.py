@@ -557,6 +557,7 @@ CREATING = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndp
             "UpdateEndpointWeightsAndCapacities")  # fmt: skip
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize("name", CREATING)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

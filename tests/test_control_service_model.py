@@ -36,6 +36,7 @@ def found(name: str, body: Any) -> list[Any]:
     return [str(f) if isinstance(f, Broken) else f for f in findings(name, body)]
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize("name", OPERATIONS)
 @QUICK
 @given(data=st.data())
@@ -44,6 +45,7 @@ def test_a_valid_call_has_no_finding(name: str, data: st.DataObject) -> None:
     assert found(name, body) == []
 
 
+@pytest.mark.ahead
 @pytest.mark.parametrize("name", OPERATIONS)
 @QUICK
 @given(data=st.data())

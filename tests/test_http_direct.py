@@ -58,10 +58,22 @@ KEPT = (
 )
 
 
-@pytest.fixture(autouse=True, params=[False, True], ids=["own connections", "kept ones"])
+@pytest.fixture
 def direct(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     client = functools.partial(DirectHttp, keep_alive=request.param)
     monkeypatch.setattr(test_http, "AiohttpHttp", client)
+
+
+both = pytest.mark.parametrize(
+    "direct", [False, True], ids=["own connections", "kept ones"], indirect=True
+)
+"""For what asks with the client that the other module has; `with_client` has its own."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.function.__module__ != __name__:
+        metafunc.fixturenames.append("direct")
+        metafunc.parametrize(*both.args, **both.kwargs)
 
 
 Asks = Callable[[DirectHttp, str], Coroutine[Any, Any, None]]
@@ -258,18 +270,24 @@ def test_requests_at_the_same_time_never_share_a_connection() -> None:
 
 
 @pytest.mark.parametrize("header", [{"X": "a\r\nB: c"}, {"X\n": "a"}, {"X": "a\x00"}])
+@pytest.mark.usefixtures("direct")
+@both
 def test_a_header_that_would_be_two_is_not_sent(header: dict[str, str]) -> None:
     reply = test_http.exchange(Answering(KEPT), invocation(b"", None, header))
     assert reply.outcome is Outcome.BROKEN
     assert "line break" in reply.detail
 
 
+@pytest.mark.usefixtures("direct")
+@both
 def test_what_broke_off_after_its_head_says_which_status_it_had() -> None:
     said = b"HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\nonly this"
     reply = test_http.exchange(test_http.says(said))
     assert (reply.outcome, reply.status, reply.broken_status) == (Outcome.RESET, None, 201)
 
 
+@pytest.mark.usefixtures("direct")
+@both
 def test_a_switch_of_protocols_that_nobody_asked_for_is_an_answer() -> None:
     said = b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nwhatever"
     assert test_http.exchange(test_http.says(said)).status == 101

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 
 from emulator.policy import Policy
@@ -420,5 +421,8 @@ class Machine(RuleBasedStateMachine):
         assert set(self.answered) == set(range(1, self.requests + 1))
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=200, stateful_step_count=60)
+@pytest.mark.ahead
+def test_whatever_happens_the_books_agree() -> None:
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=200, stateful_step_count=60, deadline=None)
+    )

@@ -184,7 +184,11 @@ def test_with_logs_a_containers_lines_are_told_with_their_instance() -> None:
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 
 
-def deploy(environment: dict[str, str], image: str = f"{REPOSITORY}/byoc-reference:latest") -> None:
+def deploy(
+    environment: dict[str, str],
+    image: str = f"{REPOSITORY}/byoc-reference:latest",
+    name: str = "iris",
+) -> None:
     """What a deploy script does, up to the waiter."""
     client = boto3.client(
         "sagemaker",
@@ -194,12 +198,12 @@ def deploy(environment: dict[str, str], image: str = f"{REPOSITORY}/byoc-referen
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
     )
     try:
-        client.create_model(ModelName="iris", PrimaryContainer={"Image": image})
+        client.create_model(ModelName=name, PrimaryContainer={"Image": image})
         serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
-        variant = {"VariantName": "v", "ModelName": "iris", "ServerlessConfig": serverless}
-        client.create_endpoint_config(EndpointConfigName="iris", ProductionVariants=[variant])
-        client.create_endpoint(EndpointName="iris", EndpointConfigName="iris")
-        client.get_waiter("endpoint_in_service").wait(EndpointName="iris")
+        variant = {"VariantName": "v", "ModelName": name, "ServerlessConfig": serverless}
+        client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        client.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        client.get_waiter("endpoint_in_service").wait(EndpointName=name)
     finally:
         client.close()
 
@@ -212,6 +216,8 @@ def test_without_an_image_it_waits_for_deploy_calls_and_tells_them(
         environment = exports(process)
         with pytest.raises(Exception, match="Using non-ECR image"):
             deploy(environment, "python:3.11")
+        with pytest.raises(Exception, match="Failed"):
+            deploy(environment, f"{REPOSITORY}/byoc-fault-missing-module", "broken")
         deploy(environment)
         assert invoke(environment, "iris").startswith(b"setosa")
         process.popen.send_signal(signal.SIGTERM)
@@ -220,6 +226,11 @@ def test_without_an_image_it_waits_for_deploy_calls_and_tells_them(
         assert process.containers(engine) == []
     refused = out.index("CreateModel iris: refused: ValidationException: Using non-ECR image")
     assert "change: PrimaryContainer.Image: Push the image to ECR" in out[refused:]
+    assert re.search(
+        r"endpoint broken: Failed after [\d.]+ s: Unable to .* exited with code 1.*\n(  \|.*\n)*"
+        r"  \| ModuleNotFoundError",
+        out,
+    )
     ready = re.search(r"endpoint iris: InService after [\d.]+ s", out)
     assert ready is not None
     assert refused < ready.start() < out.index("REPORT Request: 1") < out.index("iris is gone")

@@ -34,8 +34,8 @@ TARGET = b"SageMaker."
 
 HOLD_SECONDS = 25.0
 """How long a waiter's DescribeEndpoint is held, below the client's read timeout of 60 s. Without it
-botocore's waiters sleep 30 s (contract 6.30). The SageMaker SDK sleeps as long before it first asks,
-which nobody can spare it, and then before each further time.
+botocore's waiters sleep 30 s (contract 6.30). The SageMaker SDK sleeps as long before
+it first asks, which nobody can spare it, and then each time.
 https://github.com/boto/botocore/blob/develop/botocore/data/sagemaker/2017-07-24/waiters-2.json
 """
 

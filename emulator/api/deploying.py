@@ -18,6 +18,7 @@ from emulator.api.stacks.mount import CloudFormation
 from emulator.api.what_is_known import object_of
 from emulator.registry import Registry
 
+
 class Deploying:
     """What the front mounts beside SageMaker. Made on the loop; `stop()`, then `await close()`."""
 

@@ -20,6 +20,8 @@ from emulator.control.known import (
     KnownImage,
 )
 
+S3 = "s3://"
+
 ASSUMED_BY = "sagemaker.amazonaws.com"
 
 
@@ -85,12 +87,15 @@ def object_of(url: str, account: str) -> Any:
 
 def _places(url: str) -> Iterator[tuple[str, str]]:
     """Bucket and key that a URL may mean."""
-    parts = urlsplit(url)
-    path = parts.path.lstrip("/")
-    if parts.scheme == "s3":
-        yield parts.netloc, path
+    if url.startswith(S3):
+        bucket, _, key = url.removeprefix(S3).partition("/")
+        yield bucket, key  # as it is: a key may hold ? and #
         return
-    path = unquote(path)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what only looks like an address: https://[
+        return
+    path = unquote(parts.path.lstrip("/"))
     yield parts.netloc.partition(".s3")[0], path  # https://bucket.s3.region.amazonaws.com/key
     bucket, _, key = path.partition("/")
     yield bucket, key  # https://s3.region.amazonaws.com/bucket/key

@@ -1,8 +1,8 @@
 """What becomes of each member of each control-plane call.
 
-Owns: the table, and the switch of what is emulated today. Must not know: who emulates it, how a
-page is laid out. Every member of the service model has a row or stands under one; a test sees to
-it, so a member that a new botocore brings is noticed.
+Owns: the table. Must not know: who emulates it, how a page is laid out. Every member of the service
+model has a row or stands under one; a test sees to it, so a member that a new botocore brings is
+noticed.
 """
 
 from __future__ import annotations
@@ -17,27 +17,12 @@ from emulator.control.service_model import input_shape
 
 
 class Standing(Enum):
-    """What is done with a member once its call is emulated; until then it is only validated."""
+    """What is done with a member that was judged."""
 
     EMULATED = "emulated"
     STORED = "accepted and stored"
     REFUSED = "refused"
 
-
-VALIDATED = "validated"
-"""What is true of every member of a call that is not in `EMULATED_TODAY`."""
-
-EMULATED_TODAY: frozenset[str] = frozenset(
-    {
-        "CreateModel", "DescribeModel", "ListModels", "DeleteModel",
-        "CreateEndpointConfig", "DescribeEndpointConfig", "ListEndpointConfigs",
-        "DeleteEndpointConfig",
-        "CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "UpdateEndpoint",
-        "UpdateEndpointWeightsAndCapacities", "DeleteEndpoint",
-        "AddTags", "ListTags", "DeleteTags",
-    }
-)  # fmt: skip
-"""Operations that do what they say; put one here together with the code that does it."""
 
 _E, _S, _R = Standing.EMULATED, Standing.STORED, Standing.REFUSED
 Members = Mapping[str, Standing]
@@ -162,7 +147,7 @@ TABLE: Mapping[str, Members] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One member, or several that are treated alike. `stands` is what is true today."""
+    """One member, or several that are treated alike."""
 
     operation: str
     member: str
@@ -178,7 +163,7 @@ def rows() -> Iterator[Row]:
             yield Row(
                 operation=operation,
                 member=member,
-                stands=standing.value if operation in EMULATED_TODAY else VALIDATED,
+                stands=standing.value,
                 holds=tuple(paths(shape)),
             )
 

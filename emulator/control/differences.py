@@ -95,9 +95,13 @@ ANSWERS: Sequence[Difference] = (
         aws="told; 1.0 where it was not set",
         source=contract("6.6"),
         cases=(
-            "DescribeEndpointConfig: ProductionVariants.InitialVariantWeight",
-            "DescribeEndpointConfig, members that are kept:"
-            " ProductionVariants.InitialVariantWeight",
+            *(
+                f"{case}: ProductionVariants.InitialVariantWeight"
+                for case in (
+                    "DescribeEndpointConfig",
+                    "DescribeEndpointConfig, members that are kept",
+                )
+            ),
             *(
                 f"{case}: ProductionVariants.{which}Weight"
                 for case in (

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emulator.control.coverage import EMULATED_TODAY, Row, rows
+from emulator.control.coverage import Row, rows
+from emulator.control.not_emulated import HARMLESS, VALUES
 from emulator.control.rule import Rule
 from emulator.control.rules import ACCEPTED, RULES
 from emulator.sources import Evidence
@@ -21,20 +22,28 @@ calls: which it judges as AWS does, by which rules, and what it does with them.
 A call is judged in AWS's order: types (SerializationException), then every constraint of botocore's
 service model together (ValidationException), then the rules below, one at a time. Types are told in
 our own words; the sentences for length, pattern, map and list are AWS's, the others in their style.
-"""
-
-NOTHING_YET = """\
-## Calls
-
-No call is emulated yet: each of these is validated, and nothing is made of it. The same rules judge
-CloudFormation templates (`AWS::SageMaker::Model`, `EndpointConfig`, `Endpoint`).
+Where moto, which keeps the records, would answer otherwise: [differences from
+moto](differences-from-moto.md).
 """
 
 CALLS = """\
 ## Calls
 
-Each member is emulated, accepted and stored (told again, without an effect), refused because byoc
-does not emulate it, or only validated. The same rules judge CloudFormation templates.
+Each member is emulated, accepted and stored (told again, without an effect), or refused by its name
+because byoc does not emulate it (`NotEmulated`, HTTP 501). So is every operation that is not here.
+The same rules judge CloudFormation templates.
+"""
+
+VALUES_HEAD = """\
+## Values that are refused
+
+Of members that are emulated otherwise. A call that AWS would do is never done by half.
+"""
+
+HARMLESS_HEAD = """\
+## Refused members that may be there
+
+They say that they are off, or what is so without them.
 """
 
 RULES_HEAD = """\
@@ -54,11 +63,11 @@ What AWS accepts, or may accept. It is not refused here, so that a refusal can b
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *_calls(), *_rules(), *_accepted()]) + "\n"
+    return "\n".join([HEAD, *_calls(), *_values(), *_rules(), *_accepted()]) + "\n"
 
 
 def _calls() -> Iterable[str]:
-    yield CALLS if EMULATED_TODAY else NOTHING_YET
+    yield CALLS
     yield from _header("operation", "member", "today")
     for row in rows():
         yield _line(f"`{row.operation}`", _member(row), row.stands)
@@ -69,6 +78,21 @@ def _member(row: Row) -> str:
     inner = [path.removeprefix("[]").removeprefix(".") for path in row.holds]
     more = f" (with {', '.join(f'`{path}`' for path in inner)})" if inner else ""
     return f"`{row.member}`{more}"
+
+
+def _values() -> Iterable[str]:
+    yield VALUES_HEAD
+    yield from _header("operation", "member", "refused")
+    for value in VALUES:
+        yield _line(f"`{value.operation}`", f"`{value.member}`", value.says)
+    yield ""
+    yield HARMLESS_HEAD
+    yield from _header("operation", "member", "accepted with")
+    for off in HARMLESS:
+        says = ", ".join(f"`{name}: {value}`" for name, value in off.says.items())
+        beside = " and nothing else" if off.alone else ""
+        yield _line(f"`{off.operation}`", f"`{off.member}`", f"{says}{beside}")
+    yield ""
 
 
 def _rules() -> Iterable[str]:
