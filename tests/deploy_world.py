@@ -187,6 +187,7 @@ def deploy_world() -> Iterator[World]:
                 start_blocking_portal(backend_options=portal_options()) as portal,
                 portal.wrap_async_context_manager(opening) as opened,
             ):
+                portal.call(opened.reset)  # moto's state is the process's, as others left it
                 world = World(plane=opened, engine=engine, ping=ping, portal=portal)
                 fleet.call_listeners.append(world.calls.append)
                 yield world

@@ -340,11 +340,10 @@ def directories(pid: int) -> list[Path]:
 
 def registries() -> list[int]:
     """That run and that this process started."""
-    return [
-        child.pid
-        for child in psutil.Process().children()
-        if "registry" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE
+    running = [
+        child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE
     ]
+    return [child.pid for child in running if "registry" in " ".join(child.cmdline())]
 
 
 def left() -> tuple[list[Path], list[int]]:

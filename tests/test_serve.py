@@ -233,7 +233,7 @@ def test_without_an_image_it_waits_for_deploy_calls_and_tells_them(
     )
     ready = re.search(r"endpoint iris: InService after [\d.]+ s", out)
     assert ready is not None
-    assert refused < ready.start() < out.index("REPORT Request: 1") < out.index("iris is gone")
+    assert refused < ready.start() < out.index("Request: 1  Duration") < out.index("iris is gone")
 
 
 @pytest.mark.parametrize(
