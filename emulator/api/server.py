@@ -135,7 +135,7 @@ class RuntimeServer:
         return self._server.url
 
     async def start(self, port: int = 0) -> str:
-        """Listens, and returns the URL for AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME. Raises OSError when
+        """Listens, and returns the URL for AWS_ENDPOINT_URL. Raises OSError when
         the port is taken.
         """
         return await self._server.start(port, self._host)
