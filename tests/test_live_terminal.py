@@ -584,7 +584,7 @@ def test_json_lines_carry_everything() -> None:
     }  # fmt: skip
     assert first == {
         "event": "Endpoint", "region": "us-east-1", "name": "iris", "status": "Creating",
-        "failure_reason": "",
+        "failure_reason": "", "log": [],
     }  # fmt: skip
     assert [one["status"] for one in (second, last)] == ["InService", "Deleted"]
     assert (ready["endpoint"], ready["environment"]) == ("iris", {"AWS_REGION": "us-east-1"})
