@@ -95,6 +95,8 @@ class LocalAws:
     told: threading.Condition = field(default_factory=threading.Condition)
     ended: bool = False
     _threads: list[threading.Thread] = field(default_factory=list)
+    _session: Any = None  # it keeps the service models, which take long to read
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def __enter__(self) -> LocalAws:
         for read in (self._read, self._read_errors):
@@ -117,6 +119,8 @@ class LocalAws:
         assert self.popen.stdin is not None
         assert self.popen.stdout is not None
         assert self.popen.stderr is not None
+        for client in self._clients.values():
+            client.close()
         self.popen.stdin.close()
         try:
             self.popen.wait(END_SECONDS)
@@ -179,15 +183,19 @@ class LocalAws:
         import botocore.session
         from botocore.config import Config
 
-        session = botocore.session.Session(session_vars=_NOWHERE)
-        return session.create_client(
+        region = region or self.region
+        if (service, region) in self._clients:
+            return self._clients[service, region]
+        self._session = self._session or botocore.session.Session(session_vars=_NOWHERE)
+        client = self._clients[service, region] = self._session.create_client(
             service,
-            region_name=region or self.region,
+            region_name=region,
             endpoint_url=self.url,
             aws_access_key_id="byoc",
             aws_secret_access_key="byoc",  # noqa: S106 - any is taken
             config=Config(read_timeout=READ_SECONDS, retries={"total_max_attempts": 1}, proxies={}),
         )
+        return client
 
     def there(self) -> list[There]:
         """What SageMaker has, in every region that was called."""

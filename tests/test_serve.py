@@ -28,6 +28,7 @@ from botocore.config import Config
 
 import emulator
 from emulator import owner
+from tests.obedient_image import obedient
 
 pytestmark = pytest.mark.docker
 
@@ -436,14 +437,14 @@ def test_signals_while_it_ends_change_nothing(engine: docker.DockerClient) -> No
 
 
 def test_a_call_in_flight_is_answered_when_it_ends(engine: docker.DockerClient) -> None:
-    with serve("byoc-fault-slow-invocation:latest", "--port", "0", "--name", "slow") as process:
+    with serve(obedient(), "--port", "0", "--name", "slow") as process:
         process.line()
         url = exports(process)["AWS_ENDPOINT_URL"].removeprefix("http://")
         host, _, port = url.partition(":")
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(
                 b"POST /endpoints/slow/invocations HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                b"Content-Type: text/csv\r\nContent-Length: 15\r\n\r\n5.1,3.5,1.4,0.2"
+                b"Content-Type: text/csv\r\nContent-Length: 8\r\n\r\nsleep 20"
             )
             time.sleep(0.5)
             process.popen.send_signal(signal.SIGTERM)
