@@ -46,6 +46,7 @@ def a_model(aws: LocalSageMaker, name: str = "iris", **more: Any) -> None:
     client(aws).create_model(ModelName=name, PrimaryContainer=container)
 
 
+@pytest.mark.clients  # a service's first request takes moto and boto3 a while
 def test_one_url_answers_for_every_service_that_a_deployment_needs(aws: LocalSageMaker) -> None:
     aws.reset()
     assert client(aws, "sts").get_caller_identity()["Account"] == "123456789012"
@@ -63,6 +64,7 @@ def test_one_url_answers_for_every_service_that_a_deployment_needs(aws: LocalSag
     assert client(aws, "ssm").describe_parameters()["Parameters"] == []
 
 
+@pytest.mark.clients  # a service's first request takes moto and boto3 a while
 def test_amazon_sagemaker_full_access_can_be_attached(aws: LocalSageMaker) -> None:
     aws.reset()  # another test of this process may have had an IAM without AWS's policies
     iam = client(aws, "iam")
@@ -111,6 +113,7 @@ def test_what_moto_does_not_have_is_refused_by_name(aws: LocalSageMaker) -> None
         assert error.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
+@pytest.mark.clients  # a service's first request takes moto and boto3 a while
 def test_reset_leaves_nothing(aws: LocalSageMaker) -> None:
     a_model(aws)
     client(aws, "s3").create_bucket(Bucket="forgotten")
