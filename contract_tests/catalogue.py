@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contract_tests.check import Check, declared, requirement_name
+from contract_tests.explain_index import INDEX, index
 from contract_tests.not_checked import NOT_CHECKED
 from contract_tests.report import CHAPTERS
 
@@ -112,6 +113,7 @@ def differences() -> str:
 
 FILES: Mapping[Path, Callable[[], str]] = {
     GOLDEN: golden,
+    INDEX: lambda: index(checks()),
     PAGE: page,
     GAPS: gaps,
     CONTROL: control_plane,

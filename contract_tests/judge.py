@@ -35,7 +35,8 @@ def judge(
     """The result of a check that ended with this exception, or with none. Only a
     ContractViolation is the container's fault; every exception that is not ours is the harness's.
     """
-    level = check.level(settings.profile)
+    excepted = settings.exceptions
+    level = excepted.level(check, settings.profile)
     verdict, reason = Verdict.PASS, ""
     expected = actual = fix = reproduce = aws_shows = log_tail = ""
     if isinstance(error, ContractViolation):
@@ -57,7 +58,7 @@ def judge(
         verdict = Verdict.ERROR
         engine = isinstance(error, EngineUnavailable)
         reason = str(error) if engine else "".join(traceback.format_exception_only(error)).strip()
-    return Result(
+    result = Result(
         id=check.id,
         chapter=check.chapter,
         level=level.value,
@@ -75,3 +76,6 @@ def judge(
         log_tail=log_tail,
         reason=reason,
     )
+    if isinstance(error, EngineUnavailable):  # nothing that a project may except
+        return result
+    return excepted.applied(result, check, settings.profile)

@@ -17,6 +17,14 @@ class NotChecked:
     reason: str
     source: Source
 
+    def to_json(self) -> dict[str, str]:
+        return {
+            "clause": self.clause,
+            "reason": self.reason,
+            "source": self.source.row,
+            "link": self.source.url,
+        }
+
 
 NOT_CHECKED: tuple[NotChecked, ...] = (
     NotChecked(

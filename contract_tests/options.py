@@ -27,4 +27,6 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--region", {}, "where both deploy; default: that of the image's URI in them"),
     ("--slow", FLAG, "also the checks that really wait for 60-second limits"),
     ("--report-json", {}, "write the report here, as JSON (schema 1)"),
+    ("--report-html", {}, "write the report here, as one self-contained page"),
+    ("--sarif", {}, "write what does not hold here, as SARIF 2.1.0"),
 )

@@ -137,7 +137,7 @@ def _repeatable(config: pytest.Config) -> list[str]:
     for name, _, _ in OPTIONS:
         given = config.getoption(_dest(name), None) or []
         for value in given if isinstance(given, list) else [given]:
-            if name not in {"--image", "--report-json"}:
+            if name not in {"--image", "--report-json", "--report-html", "--sarif"}:
                 words += [name] if value is True else [name, str(value)]
     return words
 

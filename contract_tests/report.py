@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from contract_tests.check import Level, Verdict
+from contract_tests.not_checked import NOT_CHECKED
 
 SCHEMA = 1
 WIDTH = 100
@@ -64,10 +65,14 @@ class Result:
     reproduce: str = ""
     log_tail: str = ""
     reason: str = ""
+    declared_level: str = ""  # the catalogue's, where the project gave another one
+    ignored: str = ""  # why the project does not mind
+    ignored_verdict: str = ""  # what it would be
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Result:
-        return cls(**{field.name: value[field.name] for field in fields(cls)})
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: value[name] for name in names if name in value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,9 @@ class Report:
     seconds: float
     checks: Sequence[Result]
     musts_not_run: Sequence[str] = ()  # deselected, or the run ended before them
+    start: Mapping[str, Any] | None = None  # the first one, when there was one
+    requests: Sequence[Mapping[str, Any]] = ()  # how long answers took, by check
+    notes: Sequence[str] = ()  # on the project's own exceptions
 
     @property
     def counts(self) -> dict[str, int]:
@@ -104,9 +112,17 @@ class Report:
 
     @property
     def unjudged_musts(self) -> list[str]:
-        """The MUST checks that this run says nothing about."""
+        """The MUST checks that this run says nothing about, or whose level was lowered and that
+        do not hold.
+        """
         silent = {Verdict.SKIP.value, Verdict.BLOCKED.value}
-        found = [r.id for r in self.checks if r.level == Level.MUST.value and r.verdict in silent]
+        must = Level.MUST.value
+        found = [
+            r.id
+            for r in self.checks
+            if (must in (r.level, r.declared_level) and r.verdict in silent)
+            or (r.declared_level == must and r.verdict == Verdict.WARN.value)
+        ]
         return [*found, *self.musts_not_run]
 
     @property
@@ -132,6 +148,11 @@ class Report:
             "started": self.started,
             "seconds": round(self.seconds, 3),
             "checks": [asdict(result) for result in self.checks],
+            "musts_not_judged": self.unjudged_musts,
+            "not_checked": [gap.to_json() for gap in NOT_CHECKED],
+            "start": None if self.start is None else dict(self.start),
+            "requests": [dict(series) for series in self.requests],
+            "notes": list(self.notes),
         }
 
 
@@ -186,7 +207,11 @@ def table(report: Report, columns: int = WIDTH) -> list[tuple[str, str | None]]:
             chapter = result.chapter
             lines.append((chapter, None))
         said = result.actual or result.reason if result.verdict != "pass" else result.clause
-        text = f"  {result.verdict:<8}{result.level:<7}{result.id:<{width + 2}}"
+        said = result.reason.removeprefix("ignored").lstrip(" :") if result.ignored else said
+        if result.declared_level:
+            said = f"(by itself {result.declared_level}) {said}"
+        verdict = "ignored" if result.ignored else result.verdict
+        text = f"  {verdict:<8}{result.level:<7}{result.id:<{width + 2}}"
         lines.append((text + _short(said, columns - len(text)), result.verdict))
     return lines
 
@@ -206,7 +231,13 @@ def ordered(results: Iterable[Result]) -> list[Result]:
 
 def last_line(report: Report) -> str:
     """The verdict on the image in one line."""
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
+    ignored = [result.id for result in report.checks if result.ignored]
+    said = {**report.counts, Verdict.SKIP.value: report.counts[Verdict.SKIP.value] - len(ignored)}
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in said.items() if n)
+    if ignored:
+        counts += (
+            f"{', ' if counts else ''}{len(ignored)} ignored ({_short(', '.join(ignored), 60)})"
+        )
     counts = counts or "nothing was checked"
     missing = report.unjudged_musts
     parts = [
@@ -215,6 +246,8 @@ def last_line(report: Report) -> str:
         if report.counts[verdict]
     ]
     if report.result == "partial" and missing:
-        parts = [f"{len(missing)} MUST not judged ({_short(', '.join(missing), 60)})"]
+        lowered = any(r.id in missing and r.verdict == Verdict.WARN.value for r in report.checks)
+        what = f"not judged{' or lowered' if lowered else ''}"
+        parts = [f"{len(missing)} MUST {what} ({_short(', '.join(missing), 60)})"]
     because = f": {'; '.join(parts)}" if parts else ""
     return f"{report.result}{because} — {counts} in {report.seconds:.1f} s"

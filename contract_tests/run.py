@@ -7,20 +7,18 @@ reports, how results are printed. Everything that `pytest contract_tests` does g
 from __future__ import annotations
 
 import importlib.metadata
-import json
-import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from contract_tests import exceptions, report_files
 from contract_tests.asking import asked_for, running_order, unmet
 from contract_tests.check import (
     Blocked,
     Check,
-    Level,
     NotApplicable,
     Verdict,
     function_name,
@@ -67,6 +65,7 @@ class Run:
         self.clock: Clock = clock or SystemClock()
         self.aborted: str | None = None  # why nothing could be run
         self.swept: list[str] = []
+        self.notes: Sequence[str] = ()
         self.unwritten = ""  # why the report is missing
         self.results: dict[str, list[Result]] = {}
         self.engine_version = ""
@@ -95,6 +94,7 @@ class Run:
                 " myimage:latest (or BYOC_IMAGE, or image = ... under [tool.byoc] in"
                 " pyproject.toml)."
             )
+        self._except()
         source = self.settings.model_data
         if source is not None and not source.exists():
             raise Usage(
@@ -105,30 +105,17 @@ class Run:
             from contract_tests.deploy import templates  # loads botocore
 
             templates(self.settings)
-        self._prepare_report()
+        report_files.prepare(self.settings)
         try:
             self._open()
         except BaseException:
             self.close()
             raise
 
-    def _prepare_report(self) -> None:
-        """Told now, not after the run; and an older report is never taken for this run's."""
-        path = self.settings.report_json
-        if path is None:
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            why = error.strerror or str(error)
-        else:
-            why = "" if os.access(path.parent, os.W_OK) else "its directory is not writable"
-        if why:
-            raise Usage(
-                f"--report-json {path} cannot be written: {why}. Give a file in a directory that"
-                " you may write to."
-            )
+    def _except(self) -> None:
+        given, known = self.settings.exceptions, [check.id for check in self._catalogue()]
+        valid, self.notes = exceptions.current(given, known, self._started.date())
+        self.settings = replace(self.settings, exceptions=valid)
 
     def _open(self) -> None:
         self._portal = self._stack.enter_context(start_blocking_portal())
@@ -169,7 +156,8 @@ class Run:
     # -- judging ------------------------------------------------------------------------------
 
     def verdicts(self, image: str) -> Mapping[str, str]:
-        return {result.id: result.verdict for result in self.results.get(image, [])}
+        found = self.results.get(image, [])
+        return {result.id: result.ignored_verdict or result.verdict for result in found}
 
     def judge_needs(self, check: Check, image: str) -> None:
         """Raises Blocked or NotApplicable when the check cannot or need not be run.
@@ -196,13 +184,15 @@ class Run:
         """The result of one phase of a check with the failure's text, or None when the phase
         decides nothing.
         """
+        if (target := self._targets.get(image)) is not None:
+            target.observed.ended(check.id)
         spent = self._spent.get((image, check.id), 0.0) + seconds
         self._spent[image, check.id] = spent
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             return None
         if error is None and when != "call":
             return None
-        result = judge(check, error, self.settings, self._targets.get(image), spent)
+        result = judge(check, error, self.settings, target, spent)
         kept = self.results.setdefault(image, [])
         kept[:] = [other for other in kept if other.id != check.id] + [result]
         return result, failure_text(result, self.again(check.id, image))
@@ -228,7 +218,7 @@ class Run:
         musts = [
             c.id
             for c in self._catalogue()
-            if c.level(profile) is Level.MUST and asked_for(c, self.settings)
+            if self.settings.exceptions.binding(c, profile) and asked_for(c, self.settings)
         ]
         return [
             Report(
@@ -244,6 +234,12 @@ class Run:
                 seconds=self.clock.now() - self._began,
                 checks=self.results.get(reference, []),
                 musts_not_run=[m for m in musts if m not in self.verdicts(reference)],
+                start=target.start_seen if (target := self._targets.get(reference)) else None,
+                requests=target.observed.to_json() if target else (),
+                notes=[
+                    *self.notes,
+                    *self.settings.exceptions.idle(self.results.get(reference, [])),
+                ],
             )
             for reference in self._images
         ]
@@ -270,12 +266,8 @@ class Run:
         return 5
 
     def write_reports(self) -> None:
-        """The JSON file: one report, or a list of them when several images were named."""
-        path = self.settings.report_json
-        found = [report.to_json() for report in self.reports()]
-        if path is None or not found:
-            return
-        path.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=2) + "\n")
+        """The files that were asked for."""
+        report_files.write([report.to_json() for report in self.reports()], self.settings)
 
 
 def _docker_engine() -> Engine:

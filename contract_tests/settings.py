@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from contract_tests import deploy_settings
+from contract_tests import deploy_settings, exceptions
 from contract_tests.deploy_settings import Script
+from contract_tests.exceptions import FILE_KEYS, Exceptions
 from contract_tests.payload import CONTENT_TYPES, Payload, read_payload, resolved
 from emulator.errors import Usage
 from emulator.limits import MEMORY_SIZES_MB, PROFILES, Limits, Profile
@@ -39,10 +40,13 @@ class Settings:
     slow: bool = False
     strict: bool = False
     report_json: Path | None = None
+    report_html: Path | None = None
+    sarif: Path | None = None
     template: tuple[Path, ...] = ()
     template_parameter: Mapping[str, str] = field(default_factory=dict)
     deploy_script: Script | None = None
     region: str = ""  # where it is deployed; else as the image's URI says
+    exceptions: Exceptions = field(default_factory=Exceptions)
 
     @property
     def limits(self) -> Limits:
@@ -66,6 +70,8 @@ KEYS = (
     "slow",
     "strict",
     "report-json",
+    "report-html",
+    "sarif",
     "template",
     "template-parameter",
     "deploy-script",
@@ -110,7 +116,8 @@ def gather(
             raw[key] = (value, variable, directory)
         elif key in table and file is not None:
             raw[key] = (table[key], f"[tool.byoc] {key} in {file}", file.parent)
-    return _build(raw)
+    settings = _build(raw)
+    return replace(settings, exceptions=exceptions.read(table, str(file)))
 
 
 def _read_file(file: Path) -> Mapping[str, Any]:
@@ -122,10 +129,10 @@ def _read_file(file: Path) -> Mapping[str, Any]:
     table = tool.get("byoc", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise Usage(f"[tool.byoc] in {file} must be one table, written once, but is {table!r}.")
-    if unknown := sorted(set(table) - set(KEYS)):
+    if unknown := sorted(set(table) - {*KEYS, *FILE_KEYS}):
         raise Usage(
             f"[tool.byoc] in {file} has {', '.join(map(repr, unknown))}, which byoc does not know."
-            f" It knows: {', '.join(KEYS)}."
+            f" It knows: {', '.join((*KEYS, *FILE_KEYS))}."
         )
     return cast("Mapping[str, Any]", table)
 
@@ -254,6 +261,8 @@ _PARSERS = {
     "slow": _flag,
     "strict": _flag,
     "report-json": _path,
+    "report-html": _path,
+    "sarif": _path,
     "template": deploy_settings.templates,
     "template-parameter": deploy_settings.parameters,
     "deploy-script": deploy_settings.script,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from contract_tests.check import Blocked
 from contract_tests.diagnose import Finding
 from contract_tests.settings import Payload
-from emulator.engines import Capability, Process, Socket, Stopped
+from emulator.engines import Capability, EngineUnavailable, LogLine, Process, Socket, Stopped
 from emulator.http import Hold, Reply, Request
 from emulator.instance import PING, PLATFORM_HEADERS, Instance, StartReport, invocation
 from emulator.limits import Limits
@@ -105,6 +105,13 @@ class Subject:
 
     def logs(self, tail: int = 50) -> str:
         return self.target.call(self._instance.container.logs, tail)
+
+    def lines(self) -> list[LogLine]:
+        """Its whole log with the engine's times; none when the engine gives none."""
+        try:
+            return self.target.call(self._instance.container.log_lines)
+        except EngineUnavailable:
+            return []
 
     def processes(self) -> list[Process]:
         return self.target.call(self._instance.container.processes)

@@ -19,22 +19,14 @@ from anyio.from_thread import BlockingPortal
 
 from contract_tests.check import Blocked
 from contract_tests.diagnose import Diagnoser
+from contract_tests.observed import Observed, refused_json, start_json
 from contract_tests.settings import Settings
 from contract_tests.subject import Subject
 from emulator import model_data, owner
-from emulator.clock import Clock
-from emulator.engines import (
-    ContainerSpec,
-    Engine,
-    EngineUnavailable,
-    ImageInfo,
-    StartRefused,
-)
+from emulator.clock import Clock, wall_clock
+from emulator.engines import ContainerSpec, Engine, EngineUnavailable, ImageInfo, StartRefused
 from emulator.http import Http
-from emulator.instance import (
-    Instance,
-    platform_environment,
-)
+from emulator.instance import Instance, platform_environment
 from emulator.limits import MIB, Limits, cpus
 
 Returned = TypeVar("Returned")
@@ -66,9 +58,11 @@ class Target:
         self.limits = limits or settings.limits
         self.engine = engine
         self.portal = portal
+        self.start_seen: dict[str, Any] | None = None  # of the first one, for the report
         self.deaths: list[Death] = []  # of containers that were ready and ended by themselves
         self.refused: str | None = None  # the engine's words when it could not start the image
-        self.http = http
+        self.observed = Observed(http, clock)
+        self.http: Http = self.observed
         self.clock = clock
         self._model_dir: Path | None = None
         self._temporary: owner.TemporaryDirectory | None = None
@@ -165,10 +159,13 @@ class Target:
         if self._engine_failed:
             raise Blocked(f"the engine failed before: {self._engine_failed}")
         if self._shared is None and self.refused is None:
+            began = wall_clock().timestamp()
             try:
                 self._shared = self.start()
+                self.start_seen = start_json(self._shared.start, self._shared.lines(), began)
             except StartRefused as refused:
                 self.refused = str(refused)
+                self.start_seen = refused_json(self.refused)
             except EngineUnavailable as error:
                 self._engine_failed = str(error)  # told once, as an error; then it only blocks
                 raise

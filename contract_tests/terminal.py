@@ -5,8 +5,10 @@ Owns: colours and order. Must not know: how verdicts come about.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from contract_tests import github
 from contract_tests.not_checked import NOT_CHECKED
 from contract_tests.report import WIDTH, Report, failure_text, last_line, ordered, table
 from contract_tests.run import Run
@@ -29,11 +31,15 @@ def write(terminal: Any, run: Run) -> None:
     if run.aborted is not None:
         terminal.section("byoc", bold=True)
         terminal.line(f"No container engine can be used. {run.aborted}", red=True)
+        if github.active(os.environ):
+            terminal.line(github.error(f"No container engine can be used. {run.aborted}"))
         return
     for line in run.swept:
         terminal.line(f"byoc: left by an earlier run, removed: {line}")
     if run.unwritten:
         terminal.line(f"ERROR  {run.unwritten}", red=True)
+    for line in github.told([report.to_json() for report in run.reports()], os.environ):
+        terminal.line(line)
     for report in run.reports():
         _write_one(terminal, run, report)
 
@@ -68,9 +74,12 @@ def _write_one(terminal: Any, run: Run, report: Report) -> None:
                 f"ERROR  {result.id}: byoc or the engine failed, not the image:", red=True
             )
             terminal.line(f"  {result.reason}")
+    for note in report.notes:
+        terminal.line(f"byoc: {note}", yellow=True)
     terminal.line("")
     terminal.line(
-        f"Not judged here, since only AWS can: {len(NOT_CHECKED)} clauses (docs/not-checked.md)."
+        f"Not judged here, since only AWS can: {len(NOT_CHECKED)} clauses"
+        " (`byoc explain not-checked`)."
     )
     colour = {RESULT_COLOURS[report.result]: True, "bold": True}
     terminal.line(last_line(report), **colour)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator import __version__, lint_command, serve_options
+from emulator import __version__, explain_command, init_command, lint_command, serve_options
 from emulator.engines import EngineUnavailable
 
 USAGE, ENGINE = 4, 2
@@ -25,6 +25,9 @@ EXAMPLES = """examples:
   byoc check myimage:latest --memory 4096 --model-data model.tar.gz --report-json report.json
   byoc serve myimage:latest --memory 2048 --max-concurrency 4
   byoc lint cdk.out/Stack.template.json
+  byoc explain ping-in-time
+  byoc init mymodel
+  byoc doctor
   byoc clean
 """
 
@@ -53,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
         description=(
             "Checks one or more images. Further options are those of `pytest contract_tests`:"
             " --payload FILE, --model-data PATH, --memory MB, --profile, --env NAME=VALUE,"
-            " --platform, --startup-seconds, --strict, --report-json FILE, --junitxml FILE,"
-            " -k NAME."
+            " --platform, --startup-seconds, --strict, --report-json FILE, --report-html FILE,"
+            " --sarif FILE, --junitxml FILE, -k NAME."
         ),
         epilog="example:\n  byoc check myimage:latest --payload request.json\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,6 +75,16 @@ def parser() -> argparse.ArgumentParser:
             help="look at CloudFormation templates for what SageMaker would refuse",
             description=lint_command.DESCRIPTION,
             epilog=lint_command.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    explain_command.add(commands.add_parser)
+    init_command.add(
+        commands.add_parser(
+            "init",
+            help="copy the reference project and a ready configuration; overwrites nothing",
+            description=init_command.DESCRIPTION,
+            epilog=init_command.EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -117,6 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
     if options.command == "lint":
         return lint_command.lint(options)
+    if options.command == "init":
+        return init_command.run(options)
+    if options.command in ("explain", "doctor"):
+        return explain_command.run(options)
     return clean(everything=options.all)
 
 

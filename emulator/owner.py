@@ -88,12 +88,20 @@ def temporary_directory() -> TemporaryDirectory:
     return TemporaryDirectory(path=path, _root=root)
 
 
+def left_temporary() -> list[Path]:
+    """Directories whose owner is gone; nothing is touched."""
+    found = []
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*_*_*_*")):
+        owner = "/".join(path.name.removeprefix(PREFIX).split("_", 3)[:3])
+        if path.is_dir() and not path.is_symlink() and alive(owner) is False:
+            found.append(path)
+    return found
+
+
 def sweep_temporary() -> list[str]:
     """Removes directories whose owner is gone, and tells which."""
     removed: list[str] = []
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*_*_*_*"):
-        owner = "/".join(path.name.removeprefix(PREFIX).split("_", 3)[:3])
-        if path.is_dir() and not path.is_symlink() and alive(owner) is False:
-            shutil.rmtree(path, ignore_errors=True)
-            removed.append(f"directory {path}")
+    for path in left_temporary():
+        shutil.rmtree(path, ignore_errors=True)
+        removed.append(f"directory {path}")
     return removed

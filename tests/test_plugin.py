@@ -48,7 +48,7 @@ def one(name, body=OK, *, level="MUST", needs=(), requires="()", fixtures="targe
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
     for name in os.environ:
-        if name.startswith("BYOC_"):
+        if name.startswith(("BYOC_", "GITHUB_")):
             monkeypatch.delenv(name)
 
 
@@ -361,6 +361,28 @@ def test_the_json_report_says_what_the_table_says(suite, pytester):
     assert f"{found['result']}: fails — {counts} in " in result.stdout.str()
     assert found["image"]["reference"] == "good:1"
     assert found["engine"] == {"name": "fake", "version": "0"}
+
+
+def test_in_github_actions_a_failure_is_annotated_and_summed_up(suite, pytester, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
+    forms = ["--report-html", "r.html", "--sarif", "r.sarif"]
+    result = suite(*forms, ping=one("answers", BROKEN))
+    assert [line for line in result.outlines if line.startswith("::error title=answers")]
+    assert "failure: answers" in result.stdout.str()
+    assert "good\\:1: failure" in (pytester.path / "summary.md").read_text()
+    assert "answers" in (pytester.path / "r.html").read_text()
+    (found,) = json.loads((pytester.path / "r.sarif").read_text())["runs"][0]["results"]
+    assert found["ruleId"] == "answers"
+    assert "--report-html" not in result.stdout.str().partition("repeat")[2]
+
+
+def test_in_github_actions_a_missing_engine_is_annotated(suite, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("FAKE", "down")
+    result = suite(ping=one("answers"))
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["::error title=byoc::No container engine can be used. *nowhere*"])
 
 
 def test_an_older_report_is_never_taken_for_this_runs(suite, pytester, monkeypatch):

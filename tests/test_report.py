@@ -123,7 +123,7 @@ def test_the_json_form_has_the_fields_of_schema_1_and_loses_nothing(checks, not_
     value = json.loads(json.dumps(made.to_json()))
     assert list(value) == [
         "schema", "tool", "image", "profile", "limits", "engine", "result", "counts", "started",
-        "seconds", "checks",
+        "seconds", "checks", "musts_not_judged", "not_checked", "start", "requests", "notes",
     ]  # fmt: skip
     assert value["schema"] == 1
     assert value["tool"] == {"name": "byoc", "version": "1.2"}
@@ -134,6 +134,7 @@ def test_the_json_form_has_the_fields_of_schema_1_and_loses_nothing(checks, not_
         assert list(check) == [
             "id", "chapter", "level", "verdict", "clause", "source", "evidence", "seconds",
             "expected", "actual", "aws_shows", "fix", "link", "reproduce", "log_tail", "reason",
+            "declared_level", "ignored", "ignored_verdict",
         ]  # fmt: skip
     assert [Result.from_json(check) for check in value["checks"]] == list(checks)
 

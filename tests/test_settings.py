@@ -82,6 +82,8 @@ LAYERS: dict[str, tuple[Any, str, str, Any, Any, Any, Any]] = {
     "slow": (True, "true", "true", True, True, True, False),
     "strict": (True, "yes", "true", True, True, True, False),
     "report-json": ("r1", "r2", '"r3"', "r1", "r2", "r3", None),
+    "report-html": ("r1", "r2", '"r3"', "r1", "r2", "r3", None),
+    "sarif": ("r1", "r2", '"r3"', "r1", "r2", "r3", None),
     "template": (
         ["one.json"],
         f"one.json{os.pathsep}two.json",
@@ -102,12 +104,14 @@ LAYERS: dict[str, tuple[Any, str, str, Any, Any, Any, Any]] = {
     "region": ("eu-west-1", "us-east-2", '"ap-southeast-2"',
                "eu-west-1", "us-east-2", "ap-southeast-2", ""),
 }  # fmt: skip
-PATHS = ("model-data", "report-json")
+PATHS = ("model-data", "report-json", "report-html", "sarif")
 
 
 def test_the_table_here_has_every_key() -> None:
     assert set(LAYERS) == set(KEYS)
-    assert {key.replace("-", "_") for key in KEYS} == set(Settings.__dataclass_fields__)
+    of_the_file_alone = {"exceptions"}
+    found = {key.replace("-", "_") for key in KEYS} | of_the_file_alone
+    assert found == set(Settings.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -332,6 +336,8 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("slow", "maybe", "true or false", "'maybe'"),
     ("strict", 2, "true or false", "2"),
     ("report-json", 5, "a text", "5"),
+    ("report-html", 5, "a text", "5"),
+    ("sarif", 5, "a text", "5"),
     ("template", ["four.json"], "a CloudFormation template in JSON or YAML", "four.json"),
     ("template", 5, "a file or a list of files", "5"),
     ("template-parameter", ["A"], "NAME=VALUE", "'A'"),

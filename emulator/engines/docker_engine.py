@@ -27,6 +27,7 @@ from emulator import owner
 from emulator.clock import Clock, SystemClock
 from emulator.engines import Capability, ContainerSpec, EngineUnavailable, ImageInfo
 from emulator.engines.connect import connect, kind
+from emulator.engines.docker_abilities import abilities, shares_the_kernel
 from emulator.engines.docker_container import DockerContainer
 from emulator.engines.docker_files import DockerImageFiles
 from emulator.engines.docker_image import image_id, pull, read_image
@@ -77,13 +78,7 @@ class DockerEngine:
             if self._client is None:
                 client = connect()
                 self.name = kind(client)
-                told = client.info()
-                # Docker Desktop keeps its containers in a virtual machine, also on Linux.
-                self._same_machine = (
-                    sys.platform == "linux"
-                    and told.get("KernelVersion") == os.uname().release
-                    and "desktop" not in str(told.get("OperatingSystem", "")).lower()
-                )
+                self._same_machine = shares_the_kernel(client.info())
                 self._client = client
             return self._client
 
@@ -95,12 +90,8 @@ class DockerEngine:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Exact once the engine has answered, say to `unavailable()`."""
-        missing: set[Capability] = set()
-        if not (self._same_machine and os.geteuid() == 0):
-            missing.add(Capability.INSIDE)
-            if self.name == "podman":  # has no such event, and its cgroups cannot be read
-                missing.add(Capability.OOM_EVENTS)
-        return frozenset(Capability) - missing
+        root = os.geteuid() == 0
+        return abilities(self.name, same_kernel=self._same_machine, root=root)
 
     async def run(self, function: Callable[[], T]) -> T:
         """A blocking call of the SDK, in a thread. A connection that died becomes

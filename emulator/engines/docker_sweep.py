@@ -32,8 +32,7 @@ def sweep(api: Any, *, everything: bool) -> list[str]:
             if error.status_code != GOING:  # else another sweep is at it
                 raise
             continue
-        name = (found.get("Names") or [found["Id"][:12]])[0].lstrip("/")
-        removed.append(f"container {name} of {found['Image']}")
+        removed.append(f"container {_name(found)} of {found['Image']}")
     for found in api.networks(filters=ours):
         if not _is_left(found.get("Labels"), everything=everything):
             continue
@@ -51,6 +50,26 @@ def sweep(api: Any, *, everything: bool) -> list[str]:
             continue
         removed.append(f"volume {found['Name']}")
     return removed
+
+
+def leftovers(api: Any) -> list[str]:
+    """What a sweep would take now; nothing is touched."""
+    ours = {"label": owner.OWNER}
+    kinds = (
+        ("container", api.containers(all=True, filters=ours)),
+        ("network", api.networks(filters=ours)),
+        ("volume", api.volumes(filters=ours).get("Volumes") or ()),
+    )
+    return [
+        f"{kind} {found['Name'] if 'Name' in found else _name(found)}"
+        for kind, all_found in kinds
+        for found in all_found
+        if _is_left(found.get("Labels"), everything=False)
+    ]
+
+
+def _name(container: Mapping[str, Any]) -> str:
+    return str((container.get("Names") or [container["Id"][:12]])[0]).lstrip("/")
 
 
 def _is_left(labels: Mapping[str, str] | None, *, everything: bool) -> bool:
