@@ -34,7 +34,9 @@ class Done:
 
 
 def environment(limits: dict[str, float] | None = None) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BYOC_", "PYTEST_", "GITHUB_"))}
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("BYOC_", "PYTEST_", "GITHUB_"))
+    }
     if limits:
         kept["BYOC_TEST_LIMITS"] = json.dumps(limits)
     return kept
