@@ -2,7 +2,7 @@
 
 Owns: what is copied, its flags, what it prints. Must not know: checks, engines. Loaded for every
 `byoc` command, so it imports nothing heavy. A wheel carries the files beside this module
-(pyproject.toml, force-include); a source tree has them at its top.
+(pyproject.toml, sources); a source tree has them at its top.
 """
 
 from __future__ import annotations

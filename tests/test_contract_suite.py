@@ -145,16 +145,28 @@ def installed_run(directory):
         text=True,
         check=False,
     )
-    return byoc, elsewhere / "r.json", direct
+    subprocess.run(
+        [home / "bin" / "byoc", "init", "begun"],
+        cwd=elsewhere,
+        env=kept,
+        capture_output=True,
+        check=True,
+    )
+    return byoc, elsewhere / "r.json", direct, elsewhere / "begun"
 
 
 @early(installed_run)
 def test_an_installed_copy_works_outside_of_the_tree(outcome):
-    byoc, report, direct = outcome
+    byoc, report, direct, begun = outcome
     assert byoc.returncode == 0, byoc.stdout + byoc.stderr
     assert json.loads(report.read_text())["result"] == "success"
     assert direct.returncode == 0, direct.stdout + direct.stderr
     assert "ping-in-time" in direct.stdout
+    for copied in ("Dockerfile", "model/serve", "deploy/deploy.py", "build_and_push.sh"):
+        original = ROOT / "container" / copied
+        assert (begun / "container" / copied).read_bytes() == original.read_bytes()
+        assert (begun / "container" / copied).stat().st_mode == original.stat().st_mode
+    assert (begun / "payloads" / "iris.json").is_file()
 
 
 @early(on_reference())
