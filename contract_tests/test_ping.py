@@ -33,6 +33,9 @@ SETTLE_SECONDS = 15.0
 
 SETTLE_STEP_SECONDS = 0.25
 
+BUSY_PINGS = 3
+BUSY_STEP_SECONDS = 0.1
+
 CONNECTIONS = 5
 BETWEEN_CONNECTIONS = 2
 """Pings between two connection attempts: a server that closes its port after each request is
@@ -104,12 +107,15 @@ def test_ping_while_busy(container: Subject, target: Target, limits: Limits) -> 
     payload = target.settings.payload[0] if target.settings.payload else None
     body = payload.body if payload else b'{"instances": []}'
     with container.held(body, payload.content_type if payload else "application/json"):
-        reply = container.ping()
-    expect(
-        reply.status == 200,
-        expected=f"200 within {limits.ping_seconds:g} s while another request is open",
-        actual=reply,
-    )
+        # The first ping may come to the server before the request that was sent before it.
+        for _ in range(BUSY_PINGS):
+            reply = container.ping()
+            expect(
+                reply.status == 200,
+                expected=f"200 within {limits.ping_seconds:g} s while another request is open",
+                actual=reply,
+            )
+            target.pause(BUSY_STEP_SECONDS)
 
 
 @check(
