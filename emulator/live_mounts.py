@@ -17,17 +17,10 @@ from emulator.api.moto_app import MotoApp
 from emulator.api.page_site import Site
 from emulator.api.prometheus import Prometheus
 from emulator.clock import Clock
+from emulator.deployed_variant import max_concurrency
 from emulator.endpoint import Endpoint
-from emulator.endpoint_realtime import RealtimeEndpoint
 from emulator.metrics import Recorder
 from emulator.running import Fleet, Running
-
-
-def max_concurrency(endpoint: Endpoint | RealtimeEndpoint) -> int:
-    """An update may change it. Of a real-time endpoint all instances may be busy."""
-    if isinstance(endpoint, RealtimeEndpoint):
-        return endpoint.instance_count
-    return endpoint.policy.config.max_concurrency
 
 
 def mounts(
