@@ -5,10 +5,10 @@ Owns: what a check's `requires` means. Must not know: pytest, containers, result
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
-from contract_tests.check import PAYLOAD, SCRIPT, TEMPLATE, Check
+from contract_tests.check import LABELS, PAYLOAD, SCRIPT, SLOW, TEMPLATE, Check
 from contract_tests.report import place
 from contract_tests.settings import Settings
 from emulator.engines import Capability
@@ -26,17 +26,38 @@ def running_order(items: Iterable[Item], check_of: Callable[[Item], Check | None
     return sorted(items, key=chapter)
 
 
-def asked_for(check: Check, settings: Settings) -> bool:
-    """Whether the run is about it at all: most people have no template, and no script."""
+def asked_for(check: Check, settings: Settings, labels: Mapping[str, str] | None = None) -> bool:
+    """Whether the run is about it at all: most people have no template, and no script, and most
+    images are for one model. `labels` are the image's, None while they are not known.
+    """
     return not (
         (TEMPLATE in check.requires and not settings.template)
         or (SCRIPT in check.requires and settings.deploy_script is None)
+        or (SLOW in check.requires and not settings.slow)
+        or (labels is not None and missing_label(check, labels))
     )
 
 
-def unmet(check: Check, settings: Settings, capabilities: Collection[Capability]) -> str:
+def missing_label(check: Check, labels: Mapping[str, str]) -> str:
+    """The label that the image must carry for this check to concern it; empty when it does."""
+    for requirement, label in LABELS.items():
+        if requirement in check.requires and labels.get(label, "").strip().lower() != "true":
+            return label
+    return ""
+
+
+def unmet(
+    check: Check,
+    settings: Settings,
+    capabilities: Collection[Capability],
+    labels: Mapping[str, str],
+) -> str:
     """Why it cannot be judged in this run; empty when it can."""
+    if label := missing_label(check, labels):
+        return f"concerns images that say they can: LABEL {label}=true"
     for requirement in check.requires:
+        if requirement == SLOW and not settings.slow:
+            return "takes a minute: give --slow"
         if requirement == PAYLOAD and not settings.payload:
             return "needs a request that is known to be good: give --payload FILE"
         if requirement == TEMPLATE and not settings.template:

@@ -47,7 +47,20 @@ class Verdict(Enum):
 PAYLOAD: Literal["payload"] = "payload"
 TEMPLATE: Literal["template"] = "template"
 SCRIPT: Literal["deploy-script"] = "deploy-script"
-Requirement = Capability | Literal["payload", "template", "deploy-script"]
+SLOW: Literal["slow"] = "slow"
+MULTI_MODEL: Literal["multi-model"] = "multi-model"
+BIND_TO_PORT: Literal["bind-to-port"] = "bind-to-port"
+Requirement = (
+    Capability
+    | Literal["payload", "template", "deploy-script", "slow", "multi-model", "bind-to-port"]
+)
+
+LABELS: Mapping[Requirement, str] = {
+    MULTI_MODEL: "com.amazonaws.sagemaker.capabilities.multi-models",
+    BIND_TO_PORT: "com.amazonaws.sagemaker.capabilities.accept-bind-to-port",
+}
+"""What an image says of itself that it can do, and is then held to (contract 1.23,
+https://docs.aws.amazon.com/sagemaker/latest/dg/build-multi-model-build-container.html)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

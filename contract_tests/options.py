@@ -6,6 +6,7 @@ imports nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 APPEND: dict[str, Any] = {"action": "append"}
@@ -30,3 +31,23 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--report-html", {}, "write the report here, as one self-contained page"),
     ("--sarif", {}, "write what does not hold here, as SARIF 2.1.0"),
 )
+
+OF_ONE_RUN = frozenset({"--image", "--report-json", "--report-html", "--sarif"})
+
+
+def dest(option: str) -> str:
+    """Where pytest keeps it."""
+    return "byoc_" + option.removeprefix("--").replace("-", "_")
+
+
+def repeatable(given: Callable[[str], Any], *, strict: bool) -> list[str]:
+    """The options of the command line that another run of the same check needs. `given` tells
+    what was given, by `dest`.
+    """
+    words = ["--strict"] if strict else []
+    for name, _, _ in OPTIONS:
+        values = given(dest(name)) or []
+        for value in values if isinstance(values, list) else [values]:
+            if name not in OF_ONE_RUN:
+                words += [name] if value is True else [name, str(value)]
+    return words

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from contract_tests.options import OPTIONS
+from contract_tests.options import OPTIONS, dest, repeatable
 
 if TYPE_CHECKING:
     from contract_tests.check import Check
@@ -62,12 +62,8 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
 def _add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("byoc", "SageMaker container contract (byoc)")
     for name, settings, text in OPTIONS:
-        group.addoption(name, dest=_dest(name), default=None, help=text, **settings)
+        group.addoption(name, dest=dest(name), default=None, help=text, **settings)
     # --strict is pytest's own option too; it is read from the command line in `_settings`.
-
-
-def _dest(option: str) -> str:
-    return "byoc_" + option.removeprefix("--").replace("-", "_")
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -75,7 +71,7 @@ def _settings(config: pytest.Config) -> Settings:
     from emulator.errors import Usage
 
     given: dict[str, Any] = {
-        name.removeprefix("--"): config.getoption(_dest(name), None) for name, _, _ in OPTIONS
+        name.removeprefix("--"): config.getoption(dest(name), None) for name, _, _ in OPTIONS
     }
     given["strict"] = "--strict" in config.invocation_params.args
     try:
@@ -87,7 +83,7 @@ def _settings(config: pytest.Config) -> Settings:
 def pytest_configure(config: pytest.Config) -> None:
     # Wrong options are told before anything is collected; a run without them is none of ours.
     named = _concerns_us(config.invocation_params.args)
-    if named or any(config.getoption(_dest(name), None) for name, _, _ in OPTIONS):
+    if named or any(config.getoption(dest(name), None) for name, _, _ in OPTIONS):
         _settings(config)
 
 
@@ -111,7 +107,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mine = [item for item in items if _check_of(item) is not None]
-    stray = [item.nodeid for item in items if _check_of(item) is None and item.path.parent == HERE]
+    others = [item for item in items if item not in mine]
+    stray = [item.nodeid for item in others if item.path.parent == HERE]
     if stray:
         raise pytest.UsageError(f"tests of contract_tests without @check: {', '.join(stray)}")
     if not mine:
@@ -119,27 +116,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from contract_tests.asking import asked_for
     from contract_tests.run import Run, running_order
 
-    others = [item for item in items if _check_of(item) is None]
     items[:] = [*running_order(mine, _check_of), *others]
     if not config.option.collectonly:
-        settings, words = _settings(config), _repeatable(config)
+        settings = _settings(config)
+        strict = "--strict" in config.invocation_params.args
+        words = repeatable(lambda name: config.getoption(name, None), strict=strict)
         idle = [item for item in mine if not asked_for(_check_of(item), settings)]  # type: ignore[arg-type]
         if len(idle) < len(mine):  # else they are what was asked for, and say what is missing
             items[:] = [item for item in items if item not in idle]
             config.hook.pytest_deselected(items=idle)
         new = config.stash.get(NEW_RUN, None)
         config.stash[RUN] = new(settings, words) if new else Run(settings, options=words)
-
-
-def _repeatable(config: pytest.Config) -> list[str]:
-    """The options of the command line that another run of the same check needs."""
-    words = ["--strict"] if "--strict" in config.invocation_params.args else []
-    for name, _, _ in OPTIONS:
-        given = config.getoption(_dest(name), None) or []
-        for value in given if isinstance(given, list) else [given]:
-            if name not in {"--image", "--report-json", "--report-html", "--sarif"}:
-                words += [name] if value is True else [name, str(value)]
-    return words
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -166,7 +153,17 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     except EngineUnavailable as error:
         run.aborted = str(error)
         return True  # nothing is run, and nothing is said about the image
+    _leave_out(session, run)
     return None
+
+
+def _leave_out(session: pytest.Session, run: Run) -> None:
+    """What is only for other images than these; unless nothing else was asked for."""
+    mine = {item: check for item in session.items if (check := _check_of(item))}
+    idle = [i for i, c in mine.items() if not run.concerned(c, i.callspec.params["target"])]  # type: ignore[attr-defined]
+    if idle and len(idle) < len(mine):
+        session.items[:] = [item for item in session.items if item not in idle]
+        session.config.hook.pytest_deselected(items=idle)
 
 
 def _interrupt(number: int, _frame: object) -> None:

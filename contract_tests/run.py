@@ -169,7 +169,8 @@ class Run:
         if broken:
             raise Blocked(f"needs {', '.join(broken)}, which does not hold")
         assert self._engine is not None
-        if why := unmet(check, self.settings, self._engine.capabilities):
+        labels = self._images[image].labels
+        if why := unmet(check, self.settings, self._engine.capabilities, labels):
             raise NotApplicable(why)
 
     def judge(
@@ -214,12 +215,6 @@ class Run:
         """One report per image, in the order given; none when nothing could be run."""
         if self.aborted is not None:
             return []
-        profile = self.settings.profile
-        musts = [
-            c.id
-            for c in self._catalogue()
-            if self.settings.exceptions.binding(c, profile) and asked_for(c, self.settings)
-        ]
         return [
             Report(
                 tool_version=version(),
@@ -233,7 +228,7 @@ class Run:
                 started=self._started.isoformat(timespec="seconds"),
                 seconds=self.clock.now() - self._began,
                 checks=self.results.get(reference, []),
-                musts_not_run=[m for m in musts if m not in self.verdicts(reference)],
+                musts_not_run=self._musts_not_run(reference),
                 start=target.start_seen if (target := self._targets.get(reference)) else None,
                 requests=target.observed.to_json() if target else (),
                 notes=[
@@ -243,6 +238,20 @@ class Run:
             )
             for reference in self._images
         ]
+
+    def _musts_not_run(self, reference: str) -> list[str]:
+        known = self.verdicts(reference)
+        return [
+            check.id
+            for check in self._catalogue()
+            if check.id not in known
+            and self.settings.exceptions.binding(check, self.settings.profile)
+            and self.concerned(check, reference)
+        ]
+
+    def concerned(self, check: Check, reference: str) -> bool:
+        """Whether this run asks for that check on that image. Known once the run is open."""
+        return asked_for(check, self.settings, self._images[reference].labels)
 
     def _image_json(self, reference: str) -> dict[str, object]:
         image = self._images[reference]

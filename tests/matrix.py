@@ -12,13 +12,15 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contract_tests.catalogue import checks
+from contract_tests.report import CHAPTERS
 from emulator.engines.connect import connect
 from tests.suite import ROOT, Done, payload_options, run
 
@@ -26,6 +28,9 @@ GOLDEN = ROOT / "fixtures" / "golden" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
 BASE = "byoc-base:latest"
 AT_ONCE = 5
+DEAR = frozenset({"endpoint", "robustness"})
+"""Chapters that take long, and are left out in the tests on faults of other chapters."""
+
 LONG = (
     "downloads-at-start",
     "drops-in-flight",
@@ -53,6 +58,8 @@ class Fault:
     image_bytes_over_base: int | None = None
     recovery_seconds: float | None = None
     client_seconds: float | None = None
+    options: tuple[str, ...] = ()
+    chapters: tuple[str, ...] = ()
     service: str = ""
     service_variable: str = ""
 
@@ -74,8 +81,18 @@ def healthy() -> dict[str, Mapping[str, Any]]:
     return tomllib.loads((ROOT / "fixtures" / "healthy.toml").read_text())
 
 
-def run_fault(fault: Fault, directory: Path) -> Done:
-    """The whole suite on one fault."""
+def chapters_of(fault: Fault) -> list[str]:
+    """What runs on a fault in the tests. `--write` runs all on all, and renews the golden file;
+    a chapter that starts five containers is not played again for each fault that it is not about.
+    """
+    if fault.chapters:
+        return list(fault.chapters)
+    concerned = {check.chapter for check in checks() if check.id in (fault.check, *fault.also)}
+    return [c for c in CHAPTERS if c in concerned or c not in DEAR]
+
+
+def run_fault(fault: Fault, directory: Path, chapters: Sequence[str] = ()) -> Done:
+    """The suite on one fault: the whole of it, or some chapters."""
     limits = dict(fault.limits)
     if fault.recovery_seconds is not None:
         limits["recovery_seconds"] = fault.recovery_seconds
@@ -83,9 +100,17 @@ def run_fault(fault: Fault, directory: Path) -> Done:
         limits["client_seconds"] = fault.client_seconds
     if fault.image_bytes_over_base is not None:
         limits["image_bytes"] = _size(BASE) + fault.image_bytes_over_base
-    options = [*payload_options(*fault.payloads), "--memory", str(fault.memory)]
+    options = [*payload_options(*fault.payloads), "--memory", str(fault.memory), *fault.options]
     with _where(fault, directory) as image, _service(fault) as given:
-        return run("--image", image, *options, *given, directory=directory, limits=limits or None)
+        return run(
+            "--image",
+            image,
+            *options,
+            *given,
+            directory=directory,
+            limits=limits or None,
+            chapters=chapters,
+        )
 
 
 def run_healthy(name: str, directory: Path) -> Done:
@@ -147,7 +172,7 @@ def _service(fault: Fault) -> Iterator[list[str]]:
 class Matrix:
     """Runs in the background, some at once; each is asked for when it is needed."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, whole: bool = False) -> None:
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._futures = {}
         known = faults()
@@ -155,7 +180,9 @@ class Matrix:
         for kind, name in sorted(every, key=lambda one: one[1] not in LONG):
             place = _fresh(directory / f"{kind}-{name}")
             begun = (
-                self._pool.submit(run_fault, known[name], place)
+                self._pool.submit(
+                    run_fault, known[name], place, [] if whole else chapters_of(known[name])
+                )
                 if kind == "fault"
                 else self._pool.submit(run_healthy, name, place)
             )
@@ -212,7 +239,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m tests.matrix --write", file=sys.stderr)
         return 4
     with tempfile.TemporaryDirectory() as directory:
-        matrix = Matrix(Path(directory))
+        matrix = Matrix(Path(directory), whole=True)
         golden = {name: matrix.fault(name).verdicts(*TRIPPED) for name in faults()}
         matrix.close()
     GOLDEN.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,19 +43,26 @@ def environment(limits: dict[str, float] | None = None) -> dict[str, str]:
     return kept
 
 
-def command(*options: str, limits: dict[str, float] | None = None) -> list[str]:
+def command(
+    *options: str, limits: dict[str, float] | None = None, chapters: Sequence[str] = ()
+) -> list[str]:
     plugin = ["-p", "tests.shrunk_limits"] if limits else []
     # Neither is part of what is tested; Hypothesis takes longer to load than all the rest.
     without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
-    return [sys.executable, "-m", "pytest", "contract_tests", *plugin, *without, *options]
+    what = [f"contract_tests/test_{chapter}.py" for chapter in chapters] or ["contract_tests"]
+    return [sys.executable, "-m", "pytest", *what, *plugin, *without, *options]
 
 
 def run(
-    *options: str, directory: Path, limits: dict[str, float] | None = None, timeout: float = 180
+    *options: str,
+    directory: Path,
+    limits: dict[str, float] | None = None,
+    timeout: float = 180,
+    chapters: Sequence[str] = (),
 ) -> Done:
     """`pytest contract_tests OPTIONS` in the source tree; the report lands in `directory`."""
     report = directory / "report.json"
-    running = begin(*options, "--report-json", str(report), limits=limits)
+    running = begin(*options, "--report-json", str(report), limits=limits, chapters=chapters)
     try:
         output, _ = running.communicate(timeout=timeout)
     except BaseException:
@@ -65,10 +73,12 @@ def run(
     return Done(pid=running.pid, exit_code=running.returncode, output=output, report=found)
 
 
-def begin(*options: str, limits: dict[str, float] | None = None) -> subprocess.Popen[str]:
+def begin(
+    *options: str, limits: dict[str, float] | None = None, chapters: Sequence[str] = ()
+) -> subprocess.Popen[str]:
     """The same, not waited for; its output comes as one text."""
     return subprocess.Popen(
-        command(*options, limits=limits),
+        command(*options, limits=limits, chapters=chapters),
         cwd=ROOT,
         env=environment(limits),
         stdout=subprocess.PIPE,
