@@ -7,13 +7,27 @@ clients, what a verdict is. Time comes from the clock that is passed in.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from contextlib import suppress
+from dataclasses import replace
 
 from emulator.clock import Clock
-from emulator.engines import Container, ContainerSpec, Engine, Stopped
+from emulator.engines import Container, ContainerSpec, Engine, EngineUnavailable, Socket, Stopped
 from emulator.http import Hold, Http, Outcome, Reply, Request
 from emulator.limits import Limits
+from emulator.start import PingAnswer, StartReport, StartState
+
+__all__ = [
+    "PING",
+    "PLATFORM_HEADERS",
+    "Diagnosis",
+    "Instance",
+    "PingAnswer",
+    "StartReport",
+    "StartState",
+    "invocation",
+    "not_listening",
+    "platform_environment",
+]
 
 PLATFORM_HEADERS: Mapping[str, str] = {"Host": "model.aws.local:8080", "User-Agent": "AHC/2.0"}
 """What the platform's client sends with every request (contract 1.17 and contract 2.5,
@@ -52,65 +66,6 @@ def invocation(
         merged["Content-Type"] = content_type
     merged.update(headers or {})
     return Request(method="POST", path="/invocations", headers=merged, body=body)
-
-
-class StartState(Enum):
-    """How waiting for the first 200 ended."""
-
-    READY = "ready"
-    EXITED = "exited"
-    TIMED_OUT = "not ready in time"
-    GAVE_UP = "given up"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingAnswer:
-    """A run of equal answers to /ping while the container started."""
-
-    at_seconds: float  # of the first one, since the start was ordered
-    reply: Reply
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartReport:
-    """The container's start as the platform saw it. Seconds count from the order to start."""
-
-    state: StartState
-    seconds: float  # until ready, dead, or given up
-    container_seconds: float  # of these, until the engine said "started"
-    answers: tuple[PingAnswer, ...]
-    exit_code: int | None = None
-    log_tail: str = ""
-    gave_up_because: str = ""
-
-    @property
-    def ready(self) -> bool:
-        return self.state is StartState.READY
-
-    @property
-    def last(self) -> Reply | None:
-        return self.answers[-1].reply if self.answers else None
-
-    @property
-    def answered(self) -> Reply | None:
-        """The last ping that had an HTTP answer, whatever came after it."""
-        replies = [answer.reply for answer in self.answers if answer.reply.status is not None]
-        return replies[-1] if replies else None
-
-    def describe(self) -> str:
-        """One sentence: what happened, and what /ping said last."""
-        last = self.answered or self.last
-        said = f"; /ping said last: {last}" if last else ""
-        match self.state:
-            case StartState.READY:
-                return f"ready after {self.seconds:.2f} s"
-            case StartState.EXITED:
-                return f"exited with code {self.exit_code} after {self.seconds:.2f} s"
-            case StartState.TIMED_OUT:
-                return f"running, but not ready after {self.seconds:.1f} s{said}"
-            case StartState.GAVE_UP:
-                return f"{self.gave_up_because} (found after {self.seconds:.1f} s){said}"
 
 
 Diagnosis = Callable[["Instance", Reply], Awaitable[str | None]]
@@ -234,17 +189,44 @@ class Instance:
         self, state: StartState, answers: list[PingAnswer], because: str = ""
     ) -> StartReport:
         seconds = self._clock.now() - self._ordered
-        ready = state is StartState.READY
-        return StartReport(
+        told = StartReport(
             state=state,
             seconds=seconds,
             container_seconds=self._started - self._ordered,
             answers=tuple(answers),
-            # Nothing else is asked of a ready one: its first invocation should meet it at once.
-            exit_code=None if ready else await self.container.exit_code(),
-            log_tail="" if ready else await self.container.logs(),
             gave_up_because=because,
+            port=self.spec.port,
+            memory_bytes=self.spec.memory_bytes,
         )
+        # Nothing else is asked of a ready one: its first invocation should meet it at once.
+        return told if told.ready else await self._why(told)
+
+    async def _why(self, told: StartReport) -> StartReport:
+        """What else is to be seen of a container that is not ready, as far as the engine can."""
+        container = self.container
+        listening: tuple[Socket, ...] | None = None
+        connecting: tuple[Socket, ...] = ()
+        kills = 0
+        with suppress(EngineUnavailable):
+            kills = await container.oom_kills()
+        if told.state is StartState.TIMED_OUT:
+            with suppress(EngineUnavailable):
+                listening = tuple(await container.sockets())
+                connecting = tuple(await container.connecting())
+        return replace(
+            told,
+            exit_code=await container.exit_code(),
+            log_tail=await container.logs(),
+            oom_kills=kills,
+            listening=listening,
+            connecting=connecting,
+        )
+
+    async def restart(self) -> None:
+        """Kills it and starts it again with what it wrote; `wait_ready` then begins anew."""
+        self._ordered = self._clock.now()
+        await self.container.restart()
+        self._started = self._clock.now()
 
     async def stop(self, grace_seconds: float | None = None) -> Stopped:
         """SIGTERM, the platform's 30 s, SIGKILL, remove (contract 1.4). Idempotent."""

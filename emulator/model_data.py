@@ -23,9 +23,21 @@ THIS_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ERO
 """What goes wrong here and says nothing about the archive."""
 
 
+class ArchiveRefused(Usage):
+    """The archive is at fault, and the platform would not take it either."""
+
+    def __init__(self, archive: Path, why: str, cure: str) -> None:
+        super().__init__(
+            f"--model-data {archive}: {why}. SageMaker takes a gzip tar of plain files and"
+            f" directories; it would show, in {ARCHIVE}. What to do: {cure}."
+        )
+        self.why = why
+        self.cure = cure
+
+
 def unpack(archive: Path, into: Path) -> None:
-    """Unpacks after every member was looked at. Raises Usage with AWS's text and the cure; then
-    nothing was written.
+    """Unpacks after every member was looked at. Raises ArchiveRefused with AWS's text and the cure,
+    Usage when this machine is to blame; then nothing was written.
     """
     try:
         with archive.open("rb") as file:
@@ -33,7 +45,7 @@ def unpack(archive: Path, into: Path) -> None:
     except OSError as error:
         raise Usage(f"--model-data {archive} cannot be read: {error.strerror}.") from error
     if magic != GZIP_MAGIC:
-        raise _refused(
+        raise ArchiveRefused(
             archive,
             "it is not gzip-compressed",
             "make it with `tar -czf model.tar.gz -C MODEL_DIRECTORY .`",
@@ -53,7 +65,9 @@ def unpack(archive: Path, into: Path) -> None:
                 f"--model-data {archive} cannot be unpacked to {into}: {error.strerror}. The"
                 " archive is not to blame: make room, or set TMPDIR to another directory."
             ) from error
-        raise _refused(archive, f"it cannot be unpacked ({error})", "make it again") from error
+        raise ArchiveRefused(
+            archive, f"it cannot be unpacked ({error})", "make it again"
+        ) from error
 
 
 def _extract(tar: tarfile.TarFile, members: list[tarfile.TarInfo], into: Path) -> None:
@@ -70,7 +84,7 @@ def _look_at(archive: Path, member: tarfile.TarInfo) -> None:
     path = PurePosixPath(member.name)
     if member.issym() or member.islnk():
         kind = "symbolic link" if member.issym() else "hard link"
-        raise _refused(
+        raise ArchiveRefused(
             archive,
             f"{member.name!r} is a {kind} to {member.linkname!r}",
             "pack the file itself: `tar --dereference --hard-dereference -czf model.tar.gz"
@@ -78,19 +92,12 @@ def _look_at(archive: Path, member: tarfile.TarInfo) -> None:
         )
     # Python takes the slash off a directory's name: of "/" nothing is left.
     if path.is_absolute() or ".." in path.parts or not member.name:
-        raise _refused(
+        raise ArchiveRefused(
             archive,
             f"{member.name!r} points outside of the archive",
             "pack relative names: `tar -czf model.tar.gz -C MODEL_DIRECTORY .`",
         )
     if not (member.isfile() or member.isdir()):
-        raise _refused(
+        raise ArchiveRefused(
             archive, f"{member.name!r} is a device or a pipe", "leave it out of the archive"
         )
-
-
-def _refused(archive: Path, why: str, cure: str) -> Usage:
-    return Usage(
-        f"--model-data {archive}: {why}. SageMaker takes a gzip tar of plain files and"
-        f" directories; it would show, in {ARCHIVE}. What to do: {cure}."
-    )

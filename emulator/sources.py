@@ -53,6 +53,7 @@ _CREATE_MODEL = _REFERENCE.format("CreateModel")
 _CREATE_CONFIGURATION = _REFERENCE.format("CreateEndpointConfig")
 _CREATE_ENDPOINT = _REFERENCE.format("CreateEndpoint")
 _UPDATE_CAPACITIES = _REFERENCE.format("UpdateEndpointWeightsAndCapacities")
+_MULTI_MODEL = "https://docs.aws.amazon.com/sagemaker/latest/dg/{}.html"
 _IAM_ROLE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html"
 _DEPLOYMENT = _REFERENCE.format("RollingUpdatePolicy")
 _LAMBDA_CONCURRENCY = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html"
@@ -94,10 +95,14 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "1.9": (_CODE, _D),  # read-only /opt/ml/model
     "1.11": (_issue("philschmid/llm-sagemaker-sample", 2), _R),  # ModelDataUrl is looked up
     "1.12": (_DEPLOY_TROUBLE, _D),  # no symbolic links in the archive
+    "1.14": (_CODE, _D),  # root is expected
     "1.15": (_issue("mlflow/mlflow", 5544), _R),  # not root on serverless
+    "1.16": (_issue("autogluon/autogluon-cloud", 242), _R),  # read-only root on serverless
     "1.17": (_issue("pytorch/serve", 1028), _M),  # HOME, HOSTNAME, Host header
     "1.18": (_issue("pytorch/serve", 1028), _R),  # environment set by the platform
     "1.22": (_CONTAINER, _D),  # Environment: entries, lengths
+    "1.23": (_MULTI_MODEL.format("build-multi-model-build-container"), _D),  # labels
+    "1.26": (_issue("aws/sagemaker-python-sdk", 2801), _R),  # 64 MB of /dev/shm on instances
     "1.29": (_LOGS, _D),  # log group and stream
     "2.1": (_CODE, _D),  # GET /ping
     "2.2": (_CODE, _D),  # 200, body ignored
@@ -108,10 +113,12 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "2.9": (_INVOKE, _D),  # 3 minutes on serverless
     "2.10": (_CODE, _R),  # an unhealthy instance is replaced; after how many pings is not told
     "2.11": (_CODE, _D),  # not 200 before the model is ready
+    "3.3": (_RUNTIME, _D),  # headers of a request, and their lengths
     "3.5": (_CODE, _D),  # POST /invocations, body unchanged
     "3.9": (_RUNTIME, _D),  # only 2xx is success
     "3.10": (_FAQ, _D),  # 25 MB on instances
     "3.11": (_INVOKE, _D),  # 4 MB on serverless
+    "3.12": (_FAQ, _D),  # asynchronous endpoints and batch transform
     "3.13": (_CODE, _D),  # 60 s for an invocation
     "3.14": (_CODE, _D),  # 8 minutes for a response stream
     "3.15": (_INVOKE, _D),  # a cold start's caller waits up to 4 minutes
@@ -129,6 +136,7 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "4.3": (_SERVERLESS_CONFIG, _D),  # ProvisionedConcurrency
     "4.4": (_SERVERLESS, _D),  # concurrency of an account
     "4.5": (_SERVERLESS, _D),  # endpoints of an account
+    "4.7": (_SERVERLESS, _D),  # 5 GB of disk
     "4.8": (_SERVERLESS, _D),  # 10 GB image
     "4.9": (_LAMBDA, _I),  # CPU share, by analogy with Lambda
     "4.13": (_CONTAINER, _D),  # no ModelDataSource on serverless
@@ -182,20 +190,36 @@ _CONTRACT: dict[str, tuple[str, Evidence]] = {
     "6.50": (_issue("aws/amazon-sagemaker-examples", 3188), _R),  # in progress
     "6.51": (_DEPLOYMENT, _I),  # rolling update of one instance
     "6.52": (_IAM_ROLE, _I),  # role of another account
+    "7.1": (_MULTI_MODEL.format("mms-container-apis"), _D),  # load a model: 409, 507
+    "7.2": (_MULTI_MODEL.format("mms-container-apis"), _D),  # list, get, unload: 404
+    "7.3": (_MULTI_MODEL.format("mms-container-apis"), _D),  # invoke a model
+    "7.4": (_MULTI_MODEL.format("invoke-multi-model-endpoint"), _D),  # 60 s, then up to 360 s
+    "7.5": (_MULTI_MODEL.format("build-multi-model-build-container"), _D),  # label, variable
+    "7.6": (_MULTI_MODEL.format("multi-container-troubleshooting"), _D),  # the port to bind
 }
 
 _FAILURES: dict[str, tuple[str, Evidence]] = {
     "3.3": (_issue("aws/amazon-sagemaker-examples", 3148), _M),  # workers killed for memory
+    "3.4": (_issue("aws/deep-learning-containers", 2917), _R),  # healthy before ready
+    "3.5": (_issue("mlflow/mlflow", 726), _R),  # sockets and pid files of the server
     "3.7": (_issue("aws/amazon-sagemaker-examples", 628), _M),  # serve not found
+    "3.8": (_issue("aws/deep-learning-containers", 569), _R),  # layout of the archive
+    "3.9": (_issue("aws/amazon-sagemaker-examples", 729), _R),  # Content-Type and Accept
     "3.10": (_issue("aws-samples/amazon-sagemaker-custom-container", 3), _M),  # architecture
     "3.11": (_TROUBLE, _D),  # write permissions on serverless
     "3.12": (_issue("aws/sagemaker-tensorflow-serving-container", 130), _R),  # downloads at start
     "3.16": (_issue("aws/sagemaker-tensorflow-training-toolkit", 154), _R),  # dead backend
+    "3.18": (_issue("aws/sagemaker-python-sdk", 4615), _R),  # a training image is deployed
+    "3.19": (_issue("facebookresearch/dynabench", 407), _R),  # the network at request time
     "3.20": (_issue("aws/amazon-sagemaker-examples", 319), _R),  # logs missing
+    "3.21": (_CODE, _D),  # no NVIDIA driver in the image
     "3.22": (_issue("aws/amazon-sagemaker-examples", 571), _M),  # carriage returns
     "3.23": (_issue("aws/amazon-sagemaker-examples", 923), _R),  # /ping starved
+    "3.26": (_issue("aws/sagemaker-tensorflow-training-toolkit", 82), _R),  # memory grows
     "3.27": (_issue("awslabs/realtime-fraud-detection-with-gnn-on-dgl", 1331), _R),  # error bodies
+    "3.29": (_issue("aws/amazon-sagemaker-examples", 923), _R),  # several at once
     "3.30": (_issue("joblib/loky", 42), _I),  # /dev/shm
+    "3.31": (_issue("aws/sagemaker-python-sdk", 2574), _R),  # gunicorn's 30 s
     "3.32": (_issue("aws/sagemaker-python-sdk", 2686), _R),  # NaN
     "3.35": (_issue("david-cortes/cmfrec", 37), _R),  # fork and OpenMP
     "3.36": (_CODE, _D),  # signals

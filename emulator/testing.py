@@ -48,6 +48,8 @@ class FakeImage:
     refuses: str | None = None  # the engine cannot start it
     log: str = ""  # written at the start
     memory: Memory = MEMORY
+    received_bytes: int = 0
+    cpu_share: float = 0.01  # of one processor, all the time
     info: ImageInfo | None = None
 
 
@@ -62,6 +64,8 @@ class FakeContainer:
     stopped: Stopped | None = None
     signals: list[tuple[int, int]] = field(default_factory=list)
     thawed: asyncio.Event | None = None  # while it is frozen
+    throttled: list[float] = field(default_factory=list)
+    restarts: int = 0
 
     @property
     def age(self) -> float:
@@ -93,6 +97,13 @@ class FakeContainer:
             await self.clock.sleep(seconds)
         return self.stopped
 
+    async def restart(self) -> None:
+        self.restarts += 1
+        self.started = self.clock.now()
+
+    async def received_bytes(self) -> int:
+        return self.image.received_bytes
+
     async def processes(self) -> list[Process]:
         return [Process(pid=1, parent=0, rss_bytes=1, command="serve")]
 
@@ -103,11 +114,20 @@ class FakeContainer:
         listens = self.age >= self.image.listens_after
         return [Socket(address="0.0.0.0", port=8080)] * listens
 
+    async def connecting(self) -> list[Socket]:
+        return []
+
     async def oom_kills(self) -> int:
         return 0
 
     async def memory(self) -> Memory:
         return self.image.memory
+
+    async def cpu_seconds(self) -> float:
+        return self.image.cpu_share * self.age
+
+    async def throttle(self, cpus: float) -> None:
+        self.throttled.append(cpus)
 
     async def freeze(self) -> None:
         if self.thawed is None and await self.exit_code() is None:
@@ -120,6 +140,12 @@ class FakeContainer:
 
     async def changed_paths(self) -> list[str]:
         return []
+
+    async def written_bytes(self) -> int | None:
+        return 0
+
+    async def file_bytes(self, path: str) -> int | None:
+        return None
 
     async def connect_inside(self, port: int, timeout_seconds: float) -> float | None:
         return 0.0 if self.age >= self.image.listens_after else None

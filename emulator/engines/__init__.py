@@ -33,6 +33,8 @@ class Capability(Enum):
     INSIDE = "open a connection from inside the container's network namespace"
     FREEZE = "freeze a container and thaw it"
     MEMORY = "tell how much memory a container uses"
+    CPU = "tell how much processor time a container has used"
+    THROTTLE = "change how much processor time a running container gets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,16 @@ class ContainerSpec:
     memory_bytes: int | None = None  # swap is always off when set
     cpus: float | None = None
     model_dir: Path | None = None  # mounted read-only at /opt/ml/model
+    models_dir: Path | None = None  # mounted read-only at /opt/ml/models, for many models
     model_read_only: bool = False  # without one: the image's own /opt/ml/model is read-only
     platform: str | None = None  # as "linux/amd64"
     network: bool = True  # False: no way out, yet the published port answers
     shm: bool = True  # False: no /dev/shm
     drop_capabilities: tuple[str, ...] = ()
     user: str | None = None  # "uid:gid"
+    read_only: bool = False  # the root filesystem; /tmp is then an empty, writable tmpfs
+    hostname: str | None = None
+    cpus_online: Path | None = None  # shown in place of the kernel's list of processors
     role: str = "instance"  # told in a label, for people who look
 
 
@@ -73,6 +79,7 @@ class ImageInfo:
     labels: Mapping[str, str]
     push_media_type: str  # the manifest's type that a push of this image would send
     push_media_type_from: str  # how that is known, for the report
+    volumes: tuple[str, ...] = ()
 
 
 class FileKind(Enum):
@@ -99,6 +106,11 @@ class ImageFiles(Protocol):
 
     async def lookup(self, path: str) -> FileEntry | None:
         """The entry at an absolute path, symlinks not followed; None when there is none."""
+
+    async def below(self, path: str, most_bytes: int) -> list[FileEntry]:
+        """The files below a directory, without their content; none when there is no directory.
+        Not all of them when more than so many bytes would have to be read for it.
+        """
 
     async def close(self) -> None:
         """Frees what the reading needed. May be called twice."""
@@ -174,6 +186,14 @@ class Container(Protocol):
         when it gets the time to end.
         """
 
+    async def restart(self) -> None:
+        """Kills it and starts it again with all that it wrote, maybe at another address. Raises
+        StartRefused when it cannot be started any more.
+        """
+
+    async def received_bytes(self) -> int:
+        """What came to it over the network since its start, what we sent included."""
+
     # What follows needs a capability; without it EngineUnavailable is raised.
 
     async def processes(self) -> list[Process]: ...
@@ -182,10 +202,23 @@ class Container(Protocol):
 
     async def sockets(self) -> list[Socket]: ...
 
+    async def connecting(self) -> list[Socket]:
+        """The peers that its processes try to reach and have no answer from, in this moment: TCP
+        connections that are not taken, and name servers that are asked.
+        """
+
     async def oom_kills(self) -> int:
         """How often the kernel killed one of its processes for memory, so far."""
 
     async def memory(self) -> Memory: ...
+
+    async def cpu_seconds(self) -> float:
+        """Of all its processes, since its start."""
+
+    async def throttle(self, cpus: float) -> None:
+        """All its processes together get that much from now on, a thousandth at least. Only for
+        one that was started without `ContainerSpec.cpus`.
+        """
 
     async def freeze(self) -> None:
         """None of its processes runs until `thaw`; what it holds stays. Idempotent."""
@@ -193,6 +226,12 @@ class Container(Protocol):
     async def thaw(self) -> None: ...
 
     async def changed_paths(self) -> list[str]: ...
+
+    async def written_bytes(self) -> int | None:
+        """What it wrote and kept outside of mounts; None when the engine does not tell."""
+
+    async def file_bytes(self, path: str) -> int | None:
+        """The size of a file in it, links not followed; None when there is no such file."""
 
     async def connect_inside(self, port: int, timeout_seconds: float) -> float | None:
         """Seconds until a TCP connection to that port was accepted, None when it was not."""

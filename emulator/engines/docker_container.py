@@ -16,10 +16,14 @@ import docker.errors
 import requests
 
 from emulator.engines import EngineUnavailable, LogLine, Memory, Process, Socket, Stopped
+from emulator.engines import docker_cpu as cpu
 from emulator.engines import docker_log as log
 from emulator.engines import docker_memory as memory
 from emulator.engines import docker_network as network
 from emulator.engines import docker_processes as processes
+from emulator.engines import docker_restart as again
+from emulator.engines.docker_files import file_bytes, written_bytes
+from emulator.engines.docker_restart import EXTRA_SECONDS
 
 if TYPE_CHECKING:
     from emulator.engines.docker_engine import DockerEngine
@@ -28,9 +32,6 @@ T = TypeVar("T")
 
 GONE = -1
 """The exit code of a container that somebody else removed."""
-
-EXTRA_SECONDS = 10.0
-"""For the engine to notice that a killed container ended."""
 
 KILLED = 137
 TERM, KILL = 15, 9
@@ -93,7 +94,7 @@ class DockerContainer:
             return "(the container was removed by somebody else, and its log with it)"
         except docker.errors.APIError as error:
             return f"(the engine gives no log: {error.explanation})"
-        return _last_lines(bytes(raw).decode("utf-8", errors="replace"), tail)
+        return log.last_lines(bytes(raw).decode("utf-8", errors="replace"), tail)
 
     async def log_lines(self, after_nanoseconds: int = 0) -> list[LogLine]:
         if self._kept_log is not None:
@@ -177,6 +178,15 @@ class DockerContainer:
 
         return await self._engine.ask(wait)
 
+    async def restart(self) -> None:
+        found = await self._engine.ask(lambda: again.restart(self._api, self.id))
+        self.base_url, self._pid = f"http://127.0.0.1:{again.port(found)}", found["State"]["Pid"]
+        self._started_at = found["State"]["StartedAt"]
+        self._exit_code = self._cgroup = None
+
+    async def received_bytes(self) -> int:
+        return await self._seen(lambda: network.received(self._api, self.id, self._pid), 0)
+
     # -- what needs a capability ---------------------------------------------------------------
 
     async def _seen(self, function: Callable[[], T], when_dead: T) -> T:
@@ -201,6 +211,10 @@ class DockerContainer:
         nothing: list[Socket] = []
         return await self._seen(lambda: network.sockets(self._api, self.id, self._pid), nothing)
 
+    async def connecting(self) -> list[Socket]:
+        nothing: list[Socket] = []
+        return await self._seen(lambda: network.connecting(self._api, self.id, self._pid), nothing)
+
     async def oom_kills(self) -> int:
         await self._engine.ask(self._count_kills)
         told = await self._engine.ask(lambda: memory.events(self._api, self.id, self._started_at))
@@ -219,6 +233,12 @@ class DockerContainer:
         if self._cgroup is not None and (use := memory.cgroup_use(self._cgroup)) is not None:
             return use
         return await self._engine.ask(lambda: memory.engine_use(self._api, self.id))
+
+    async def cpu_seconds(self) -> float:
+        return await self._seen(lambda: cpu.seconds(self._api, self.id, self._pid), 0.0)
+
+    async def throttle(self, cpus: float) -> None:
+        await self._seen(lambda: cpu.throttle(self._api, self.id, cpus), None)
 
     async def freeze(self) -> None:
         await self._switch(self._api.pause)
@@ -249,6 +269,12 @@ class DockerContainer:
             raise EngineUnavailable(f"The engine lists no changes: {error.explanation}") from error
         return [entry["Path"] for entry in found or []]
 
+    async def written_bytes(self) -> int | None:
+        return await self._engine.ask(lambda: written_bytes(self._api, self.id))
+
+    async def file_bytes(self, path: str) -> int | None:
+        return await self._engine.ask(lambda: file_bytes(self._api, self.id, path))
+
     async def connect_inside(self, port: int, timeout_seconds: float) -> float | None:
         clock = self._engine.clock
         return await self._seen(
@@ -264,11 +290,6 @@ class DockerContainer:
             ),
             None,
         )
-
-
-def _last_lines(text: str, tail: int) -> str:
-    lines = text.rstrip("\n").split("\n")
-    return "\n".join(lines[-tail:]) if tail > 0 else ""
 
 
 def _failed(task: asyncio.Task[Stopped]) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emulator.engines.docker_engine import DockerEngine
 
 HEAD_BYTES = 4096
+BLOCK = 64 * 1024
 
 # How Docker writes Go's file modes into the header that describes a path.
 GO_DIRECTORY, GO_SYMLINK = 1 << 31, 1 << 27
@@ -82,6 +83,40 @@ class DockerImageFiles:
         finally:
             answer.close()
 
+    async def below(self, path: str, most_bytes: int) -> list[FileEntry]:
+        return await self._engine.ask(lambda: self._below(path, most_bytes))
+
+    def _below(self, path: str, most_bytes: int) -> list[FileEntry]:
+        """One archive of the directory, left off when it gets long."""
+        api = self._engine.api
+        answer = api.get(
+            self._url(api), params={"path": f"{path}/."}, stream=True, timeout=api.timeout
+        )
+        found: list[FileEntry] = []
+        try:
+            if not answer.ok:
+                return []
+            source = cast("Any", _Chunks(answer.iter_content(BLOCK)))
+            with tarfile.open(fileobj=source, mode="r|", bufsize=tarfile.BLOCKSIZE) as tar:
+                while (member := tar.next()) is not None:
+                    inside = member.name.removeprefix("./").strip("/")
+                    kind = FileKind.SYMLINK if member.issym() else FileKind.FILE
+                    if not member.isdir() and inside:
+                        found.append(
+                            FileEntry(
+                                path=f"{path}/{inside}",
+                                kind=kind if member.isfile() or member.issym() else FileKind.OTHER,
+                                mode=member.mode & 0o777,
+                                link_target=member.linkname if member.issym() else "",
+                                size_bytes=member.size,
+                            )
+                        )
+                    if member.offset_data + member.size > most_bytes:
+                        return found
+        finally:
+            answer.close()
+        return found
+
     def _url(self, api: Any) -> str:
         if self._identity is None:
             raise ValueError("the files of this image were closed")
@@ -95,6 +130,25 @@ class DockerImageFiles:
         api = self._engine.api
         with contextlib.suppress(docker.errors.NotFound):
             await self._engine.run(lambda: api.remove_container(identity, v=True, force=True))
+
+
+def file_bytes(api: Any, identity: str, path: str) -> int | None:
+    """The size of a file in a container; None when there is no such file."""
+    url = api._url("/containers/{0}/archive", identity)  # noqa: SLF001
+    answer = api.head(url, params={"path": path}, timeout=api.timeout)
+    if not answer.ok:
+        return None
+    told = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
+    return int(told["size"]) if file_kind(int(told["mode"])) is FileKind.FILE else None
+
+
+def written_bytes(api: Any, identity: str) -> int | None:
+    """What a container's own layer holds; None when the engine does not tell."""
+    # The SDK's inspect does not ask for sizes.
+    url = api._url("/containers/{0}/json", identity)  # noqa: SLF001
+    answer = api.get(url, params={"size": 1}, timeout=api.timeout)
+    told = answer.json().get("SizeRw") if answer.ok else None
+    return None if told is None else int(told)
 
 
 def file_kind(mode: int) -> FileKind:

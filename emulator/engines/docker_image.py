@@ -60,6 +60,7 @@ def read_image(client: docker.DockerClient, engine: str, reference: str) -> Imag
         labels=dict(config.get("Labels") or {}),
         push_media_type=media_type,
         push_media_type_from=known_from,
+        volumes=tuple(sorted(config.get("Volumes") or ())),
     )
 
 

@@ -80,3 +80,9 @@ def _nanoseconds(stamp: re.Match[bytes]) -> int:
     offset = "+00:00" if zone == b"Z" else zone.decode()
     moment = datetime.fromisoformat(whole.decode() + offset).astimezone(UTC)
     return int(moment.timestamp()) * 10**9 + int((fraction or b"").ljust(9, b"0"))
+
+
+def last_lines(text: str, tail: int) -> str:
+    """Oldest first; none when none are asked for."""
+    found = text.rstrip("\n").split("\n")
+    return "\n".join(found[-tail:]) if tail > 0 else ""

@@ -23,25 +23,74 @@ from emulator.engines.docker_processes import on_host, shell
 T = TypeVar("T")
 
 CLONE_NEWNET = 0x40000000
-LISTEN = "0A"  # in /proc/net/tcp, the state of a listening socket
+LISTEN, SYN_SENT, ESTABLISHED = "0A", "02", "01"  # states in /proc/net/tcp and udp
+NAME_SERVICE = 53
 DOCKER_RESOLVER = "127.0.0.11"
 
 
 def sockets(api: Any, identity: str, pid: int) -> list[Socket]:
     """Listening TCP sockets, Docker's own resolver left out."""
+    return parse_sockets(_tables(api, identity, pid, ("tcp", "tcp6")))
+
+
+def received(api: Any, identity: str, pid: int) -> int:
+    """Bytes that came in by every interface but the loopback. Raises EngineUnavailable."""
+    if on_host(identity, pid):
+        try:
+            return parse_received(Path(f"/proc/{pid}/net/dev").read_text())
+        except OSError:
+            return 0
+    told = api.stats(identity, stream=False, one_shot=True).get("networks")
+    if told is None:
+        raise EngineUnavailable("The engine does not tell what a container received.")
+    return sum(int(interface.get("rx_bytes", 0)) for interface in told.values())
+
+
+def parse_received(text: str) -> int:
+    """The first number of each interface's row in /proc/net/dev."""
+    total = 0
+    for row in text.splitlines():
+        name, separator, numbers = row.partition(":")
+        if separator and name.strip() != "lo" and numbers.split()[:1]:
+            total += int(numbers.split()[0])
+    return total
+
+
+def connecting(api: Any, identity: str, pid: int) -> list[Socket]:
+    """Peers that are asked and have not answered: TCP in SYN_SENT, name servers over UDP."""
+    found = parse_connecting(_tables(api, identity, pid, ("tcp", "tcp6")), SYN_SENT)
+    names = parse_connecting(_tables(api, identity, pid, ("udp", "udp6")), ESTABLISHED)
+    return [*found, *(socket for socket in names if socket.port == NAME_SERVICE)]
+
+
+def _tables(api: Any, identity: str, pid: int, names: tuple[str, ...]) -> str:
+    """What the kernel has in /proc/net of the container."""
     if on_host(identity, pid):
         texts = []
-        for name in ("tcp", "tcp6"):
+        for name in names:
             try:
                 texts.append(Path(f"/proc/{pid}/net/{name}").read_text())
             except OSError:  # the container ended, or has no IPv6
                 continue
-        text = "\n".join(texts)
-    else:
-        read = 'while read -r l; do echo "$l"; done'
-        script = f"{read} < /proc/net/tcp; [ -e /proc/net/tcp6 ] && {read} < /proc/net/tcp6; true"
-        text = shell(api, identity, script)
-    return parse_sockets(text)
+        return "\n".join(texts)
+    files = " ".join(f"/proc/net/{name}" for name in names)
+    read = 'while read -r l; do echo "$l"; done'
+    return shell(api, identity, f"for f in {files}; do [ -e $f ] && {read} < $f; done; true")
+
+
+def parse_connecting(text: str, state: str) -> list[Socket]:
+    """The peers of the sockets in that state, in lines of /proc/net."""
+    found: dict[Socket, None] = {}
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 4 or fields[3] != state:
+            continue
+        address, _, port = fields[2].partition(":")
+        try:
+            found[Socket(address=_address(address), port=int(port, 16))] = None
+        except ValueError:
+            continue
+    return list(found)
 
 
 def parse_sockets(text: str) -> list[Socket]:
@@ -70,7 +119,11 @@ def _address(text: str) -> str:
     if sys.byteorder == "little":
         words = [word[::-1] for word in words]
     joined = b"".join(words)
-    return str(IPv4Address(joined) if len(joined) == 4 else IPv6Address(joined))
+    if len(joined) == 4:
+        return str(IPv4Address(joined))
+    address = IPv6Address(joined)
+    # As everybody but older Pythons writes it, and as it is recognised elsewhere.
+    return f"::ffff:{address.ipv4_mapped}" if address.ipv4_mapped else str(address)
 
 
 def _in_network_of(identity: str, pid: int, function: Callable[[], T]) -> T:

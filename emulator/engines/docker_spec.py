@@ -14,6 +14,12 @@ from emulator import owner
 from emulator.engines import ContainerSpec, EngineUnavailable, ImageNotFound, StartRefused
 
 MODEL_DIRECTORY = "/opt/ml/model"
+CPUS_ONLINE = "/sys/devices/system/cpu/online"
+"""What glibc counts processors by, whatever a cgroup allows."""
+
+TMPFS = "rw,exec,nosuid,nodev,mode=1777"
+"""Docker's own default would be noexec, which no platform's /tmp is known to be."""
+MODELS_DIRECTORY = "/opt/ml/models"
 
 NOWHERE_DNS = "192.0.2.1"
 """An address that answers nobody (RFC 5737), so that names fail instead of resolving."""
@@ -57,6 +63,7 @@ IMAGE_FAULTS = (
     "unable to find group",
     "no matching entries in passwd file",
     "chdir to cwd",
+    'to rootfs at "/opt/ml/model/',  # the image's VOLUME below the mounted model
     "too many levels of symbolic links",
     "argument list too long",
 )
@@ -77,18 +84,19 @@ def configuration(
         host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
     if spec.cpus is not None:
         host["NanoCpus"] = int(min(spec.cpus, os.cpu_count() or 1) * 1e9)
-    if spec.model_dir is not None:
-        # Not `Binds`: that would create a directory that is not there, on the user's disk.
-        host["Mounts"] = [
-            {
-                "Type": "bind",
-                "Source": str(spec.model_dir.absolute()),
-                "Target": MODEL_DIRECTORY,
-                "ReadOnly": True,
-            }
-        ]
+    shown = (
+        (spec.model_dir, MODEL_DIRECTORY),
+        (spec.models_dir, MODELS_DIRECTORY),
+        (spec.cpus_online, CPUS_ONLINE),
+    )
+    # Not `Binds`: that would create a directory that is not there, on the user's disk.
+    mounts: list[dict[str, Any]] = [
+        {"Type": "bind", "Source": str(source.absolute()), "Target": target, "ReadOnly": True}
+        for source, target in shown
+        if source is not None
+    ]
     if volume is not None:
-        host["Mounts"] = [
+        mounts.append(
             {
                 "Type": "volume",
                 "Source": volume,
@@ -96,7 +104,11 @@ def configuration(
                 "ReadOnly": True,
                 "VolumeOptions": {"Labels": owner.labels("model")},
             }
-        ]
+        )
+    if mounts:
+        host["Mounts"] = mounts
+    if spec.read_only:
+        host |= {"ReadonlyRootfs": True, "Tmpfs": {"/tmp": TMPFS}}  # noqa: S108 - the container's
     if network is not None:
         host |= {"NetworkMode": network, "Dns": [NOWHERE_DNS]}
     if not spec.shm:
@@ -111,6 +123,8 @@ def configuration(
     }
     if spec.user is not None:
         config["User"] = spec.user
+    if spec.hostname is not None:
+        config["Hostname"] = spec.hostname
     return config
 
 
