@@ -47,12 +47,23 @@ class Verdict(Enum):
 PAYLOAD: Literal["payload"] = "payload"
 TEMPLATE: Literal["template"] = "template"
 SCRIPT: Literal["deploy-script"] = "deploy-script"
+MODEL_DATA: Literal["model-data"] = "model-data"
+MODEL_ARCHIVE: Literal["model-archive"] = "model-archive"
 SLOW: Literal["slow"] = "slow"
 MULTI_MODEL: Literal["multi-model"] = "multi-model"
 BIND_TO_PORT: Literal["bind-to-port"] = "bind-to-port"
 Requirement = (
     Capability
-    | Literal["payload", "template", "deploy-script", "slow", "multi-model", "bind-to-port"]
+    | Literal[
+        "payload",
+        "template",
+        "deploy-script",
+        "model-data",
+        "model-archive",
+        "slow",
+        "multi-model",
+        "bind-to-port",
+    ]
 )
 
 LABELS: Mapping[Requirement, str] = {

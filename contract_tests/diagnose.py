@@ -8,15 +8,17 @@ platform's; everything else (404, 502, silence) may still be a server that is st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import urlsplit
 
+from contract_tests.diagnose_routes import routes
+from contract_tests.progress import Progress
 from emulator.engines import Capability, Engine, EngineUnavailable, Socket
 from emulator.http import Reply, Request
-from emulator.instance import PLATFORM_HEADERS, Instance, not_listening
+from emulator.instance import PLATFORM_HEADERS, Instance, StartReport, not_listening
+from emulator.start import Cause, reachable
 
-LOOPBACK = ("127.", "::1", "::ffff:127.")
 HEALTHY = 200
 REDIRECTS = range(300, 400)
 CLIENT_ERRORS = range(400, 500)
@@ -41,12 +43,26 @@ class Diagnoser:
     """Called by `Instance.wait_ready`; remembers what it found."""
 
     engine: Engine
+    progress: Progress = field(default_factory=Progress)
     finding: Finding | None = field(default=None)
     _seen: Finding | None = field(default=None)
+    _peers: dict[Socket, None] = field(default_factory=dict)
+
+    async def wait(self, instance: Instance) -> StartReport:
+        """Waits until it is ready or certainly is not, and tells what was seen on the way."""
+        with self.progress.starting(instance.limits.startup_seconds) as starting:
+            report = await instance.wait_ready(self, seen=starting.seen)
+        if report.ready:
+            return report
+        hint = await routes(instance) if report.cause is Cause.CLIENT_ERROR else ""
+        peers = dict.fromkeys((*self._peers, *report.connecting))
+        return replace(report, connecting=tuple(peers), hint=hint)
 
     async def __call__(self, instance: Instance, reply: Reply) -> str | None:
         try:
             seen = await self._look(instance, reply)
+            if reply.status is None:
+                self._peers.update(dict.fromkeys(await instance.container.connecting()))
         except EngineUnavailable:  # then the wait goes on, and tells by itself
             seen = None
         # Twice in a row: a server may get ready just between the platform's ping and our question.
@@ -115,8 +131,3 @@ class Diagnoser:
     async def _ask(self, instance: Instance, path: str, headers: Mapping[str, str]) -> Reply:
         request = Request(method="GET", path=path, headers=headers)
         return await instance.send(request, instance.limits.ping_seconds)
-
-
-def reachable(socket: Socket, port: int) -> bool:
-    """Whether the platform can reach this socket: the right port, not only on loopback."""
-    return socket.port == port and not socket.address.startswith(LOOPBACK)

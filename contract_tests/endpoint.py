@@ -34,7 +34,8 @@ def rehearsal(target: Target) -> Rehearsal:
         raise Blocked(f"the endpoint could not be run: {target.notes['rehearsal failed']}")
     if "rehearsal" not in target.notes:
         try:
-            target.notes["rehearsal"] = _rehearse(target)
+            with target.progress.doing("an endpoint of new instances answers, rests and is frozen"):
+                target.notes["rehearsal"] = _rehearse(target)
         except Exception as error:
             target.notes["rehearsal failed"] = str(error)  # told once, then it only blocks
             raise

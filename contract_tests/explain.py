@@ -187,7 +187,10 @@ def _check(row: Row, width: int) -> str:
 
 def _needs(row: Row) -> str:
     words = {"payload": "--payload FILE", "template": "--template FILE",
-             "deploy-script": "--deploy-script FILE"}  # fmt: skip
+             "deploy-script": "--deploy-script FILE", "model-data": "--model-data PATH",
+             "model-archive": "--model-data model.tar.gz", "slow": "--slow",
+             "multi-model": "the multi-models label",
+             "bind-to-port": "the accept-bind-to-port label"}  # fmt: skip
     parts = [f"{words[r]}" if r in words else f"an engine that can {r}" for r in row["requires"]]
     if row["needs"]:
         parts.append(f"these to pass first: {', '.join(row['needs'])}")

@@ -35,7 +35,7 @@ def start_json(start: StartReport, lines: Sequence[LogLine], began: float) -> di
         "seconds": round(start.seconds, 3),
         "container_seconds": round(start.container_seconds, 3),
         "exit_code": start.exit_code,
-        "reason": start.gave_up_because,
+        "reason": "" if start.ready else start.describe(),
         "pings": [
             {
                 "at": round(answer.at_seconds, 3),

@@ -27,6 +27,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--deploy-script", {}, "'FILE ARGUMENTS': a script that deploys the image"),
     ("--region", {}, "where both deploy; default: that of the image's URI in them"),
     ("--slow", FLAG, "also the checks that really wait for 60-second limits"),
+    ("--examples", {}, "how many requests to generate from the payloads; 200"),
     ("--report-json", {}, "write the report here, as JSON (schema 1)"),
     ("--report-html", {}, "write the report here, as one self-contained page"),
     ("--sarif", {}, "write what does not hold here, as SARIF 2.1.0"),

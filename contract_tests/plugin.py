@@ -154,6 +154,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         run.aborted = str(error)
         return True  # nothing is run, and nothing is said about the image
     _leave_out(session, run)
+    from contract_tests.progress_pytest import follow
+
+    follow(session.config, run)
     return None
 
 

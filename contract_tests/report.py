@@ -11,6 +11,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import groupby
 from typing import Any
 
 from contract_tests.check import Level, Verdict
@@ -25,16 +26,23 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 CHAPTERS = (
     "image",
+    "contents",
     "startup",
     "ping",
     "invocations",
     "payloads",
+    "http",
+    "robustness",
+    "multi_model",
+    "multi_container",
     "filesystem",
+    "conditions",
     "endpoint",
     "deploy_template",
     "deploy_script",
     "resources",
     "logs",
+    "slow",
     "shutdown",
 )
 """In the order in which they run: cheap and static first, what ends the container last."""
@@ -197,23 +205,37 @@ def _row(name: str, text: str) -> list[str]:
     return [f"  {name if i == 0 else '':<10}{line}" for i, line in enumerate(wrapped)]
 
 
+FOLDED = 2
+"""So many blocked checks of a chapter make one line: they only repeat that another one failed."""
+
+
 def table(report: Report, columns: int = WIDTH) -> list[tuple[str, str | None]]:
     """The lines of the summary, each with the verdict that colours it (None: plain)."""
     lines: list[tuple[str, str | None]] = []
-    chapter = ""
     width = max((len(result.id) for result in report.checks), default=0)
-    for result in ordered(report.checks):
-        if result.chapter != chapter:
-            chapter = result.chapter
-            lines.append((chapter, None))
-        said = result.actual or result.reason if result.verdict != "pass" else result.clause
-        said = result.reason.removeprefix("ignored").lstrip(" :") if result.ignored else said
-        if result.declared_level:
-            said = f"(by itself {result.declared_level}) {said}"
-        verdict = "ignored" if result.ignored else result.verdict
-        text = f"  {verdict:<8}{result.level:<7}{result.id:<{width + 2}}"
-        lines.append((text + _short(said, columns - len(text)), result.verdict))
+    for chapter, results in groupby(ordered(report.checks), key=lambda result: result.chapter):
+        lines.append((chapter, None))
+        mine = list(results)
+        blocked = [result for result in mine if result.verdict == Verdict.BLOCKED.value]
+        folded = blocked if len(blocked) >= FOLDED else []
+        for result in mine:
+            if result in folded[1:]:
+                continue
+            said = result.actual or result.reason if result.verdict != "pass" else result.clause
+            said = result.reason.removeprefix("ignored").lstrip(" :") if result.ignored else said
+            if result.declared_level:
+                said = f"(by itself {result.declared_level}) {said}"
+            verdict = "ignored" if result.ignored else result.verdict
+            name = f"{len(folded)} checks" if result in folded else result.id
+            level = _strongest(folded) if result in folded else result.level
+            text = f"  {verdict:<8}{level:<7}{name:<{width + 2}}"
+            lines.append((text + _short(said, columns - len(text)), result.verdict))
     return lines
+
+
+def _strongest(results: Sequence[Result]) -> str:
+    found = {result.level for result in results}
+    return next(level.value for level in Level if level.value in found)
 
 
 def _short(text: str, width: int) -> str:

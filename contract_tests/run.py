@@ -15,14 +15,8 @@ from dataclasses import asdict, replace
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from contract_tests import exceptions, report_files
-from contract_tests.asking import asked_for, running_order, unmet
-from contract_tests.check import (
-    Blocked,
-    Check,
-    NotApplicable,
-    Verdict,
-    function_name,
-)
+from contract_tests.asking import asked_for, judges_archives, running_order, told, unmet
+from contract_tests.check import Blocked, Check, NotApplicable, Verdict, function_name
 from contract_tests.judge import judge
 from contract_tests.report import Report, Result, failure_text
 from contract_tests.settings import Settings
@@ -32,6 +26,7 @@ from emulator.clock import Clock, SystemClock, wall_clock
 from emulator.engines import Engine, EngineUnavailable, ImageInfo
 from emulator.errors import Usage
 from emulator.http import AiohttpHttp, Http
+from emulator.model_data import ArchiveRefused
 
 __all__ = ["Run", "running_order", "shipped", "version"]
 
@@ -131,7 +126,16 @@ class Run:
             self._images[reference] = self._portal.call(self._engine.image, reference)
             target = self.target(reference)
             self._stack.callback(target.close)
-            _ = target.model_dir  # an archive that cannot be unpacked is told now
+            self._unpack(target)
+
+    def _unpack(self, target: Target) -> None:
+        """An archive that cannot be unpacked is told now, or by the check that judges archives."""
+        try:
+            _ = target.model_dir
+        except ArchiveRefused as refused:
+            if not judges_archives(self._catalogue()):
+                raise
+            target.archive_refused = refused
 
     def target(self, reference: str) -> Target:
         """The target of an image, made once."""
@@ -233,6 +237,7 @@ class Run:
                 requests=target.observed.to_json() if target else (),
                 notes=[
                     *self.notes,
+                    *told(self.settings, self._images[reference].labels),
                     *self.settings.exceptions.idle(self.results.get(reference, [])),
                 ],
             )

@@ -38,6 +38,7 @@ class Settings:
     engine: str = "docker"
     startup_seconds: float | None = None
     slow: bool = False
+    examples: int = 200  # generated requests
     strict: bool = False
     report_json: Path | None = None
     report_html: Path | None = None
@@ -68,6 +69,7 @@ KEYS = (
     "engine",
     "startup-seconds",
     "slow",
+    "examples",
     "strict",
     "report-json",
     "report-html",
@@ -195,6 +197,12 @@ def _seconds(value: Any, origin: str, base: Path) -> float:
     return seconds
 
 
+def _count(value: Any, origin: str, base: Path) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,6}", str(value).strip()):
+        raise Usage(f"{origin} must be a whole number above 0, as 500, but is {value!r}.")
+    return int(value)
+
+
 def _platform(value: Any, origin: str, base: Path) -> str:
     text = _text(value, origin, base)
     if not re.fullmatch(r"linux/[a-z0-9_]+(/v\d)?", text):
@@ -259,6 +267,7 @@ _PARSERS = {
     "engine": _engine,
     "startup-seconds": _seconds,
     "slow": _flag,
+    "examples": _count,
     "strict": _flag,
     "report-json": _path,
     "report-html": _path,

@@ -8,16 +8,26 @@ pytest, verdicts. There is one implementation of starting, pinging, invoking and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from contract_tests import raw_http
 from contract_tests.check import Blocked
 from contract_tests.diagnose import Finding
+from contract_tests.raw_http import Turn
 from contract_tests.settings import Payload
-from emulator.engines import Capability, EngineUnavailable, LogLine, Process, Socket, Stopped
+from emulator.engines import (
+    Capability,
+    EngineUnavailable,
+    LogLine,
+    Memory,
+    Process,
+    Socket,
+    Stopped,
+)
 from emulator.http import Hold, Reply, Request
 from emulator.instance import PING, PLATFORM_HEADERS, Instance, StartReport, invocation
 from emulator.limits import Limits
@@ -46,11 +56,16 @@ class Subject:
         self.stopped: Stopped | None = None
         self.ready_since = target.now()
         self.may_end = False  # a check does what may end it, and judges that itself
-        self._instance = instance
+        self._instance = self.instance = instance
 
     @property
     def limits(self) -> Limits:
         return self._instance.limits
+
+    @property
+    def base_url(self) -> str:
+        """Where its port is published on this machine."""
+        return self._instance.container.base_url
 
     @property
     def ready(self) -> bool:
@@ -58,6 +73,10 @@ class Subject:
 
     def send(self, request: Request, timeout_seconds: float) -> Reply:
         return self.target.call(self._instance.send, request, timeout_seconds)
+
+    def send_soon(self, request: Request, timeout_seconds: float) -> Future[Reply]:
+        """The same in the background."""
+        return self.target.portal.start_task_soon(self._instance.send, request, timeout_seconds)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         """A GET with the platform's headers, or with others, in a health check's time."""
@@ -75,6 +94,12 @@ class Subject:
 
     def invoke(self, payload: Payload) -> Reply:
         return self.post(payload.body, payload.content_type)
+
+    def in_a_row(self, requests: Sequence[Request], timeout_seconds: float) -> list[Turn]:
+        """On one connection, as long as the server lets it; see `raw_http.in_a_row`."""
+        return self.target.call(
+            raw_http.in_a_row, self.base_url, requests, timeout_seconds, self.target.clock
+        )
 
     def invoke_soon(self, payload: Payload) -> Future[Reply]:
         """An invocation in the background."""
@@ -106,10 +131,10 @@ class Subject:
     def logs(self, tail: int = 50) -> str:
         return self.target.call(self._instance.container.logs, tail)
 
-    def lines(self) -> list[LogLine]:
-        """Its whole log with the engine's times; none when the engine gives none."""
+    def lines(self, after_nanoseconds: int = 0) -> list[LogLine]:
+        """Its log later than that, with the engine's times; none when the engine gives none."""
         try:
-            return self.target.call(self._instance.container.log_lines)
+            return self.target.call(self._instance.container.log_lines, after_nanoseconds)
         except EngineUnavailable:
             return []
 
@@ -135,11 +160,23 @@ class Subject:
         finally:
             await self._instance.container.thaw()
 
+    def memory(self) -> Memory:
+        return self.target.call(self._instance.container.memory)
+
+    def cpu_seconds(self) -> float:
+        return self.target.call(self._instance.container.cpu_seconds)
+
     def oom_kills(self) -> int:
         return self.target.call(self._instance.container.oom_kills)
 
     def changed_paths(self) -> list[str]:
         return self.target.call(self._instance.container.changed_paths)
+
+    def written_bytes(self) -> int | None:
+        return self.target.call(self._instance.container.written_bytes)
+
+    def file_bytes(self, path: str) -> int | None:
+        return self.target.call(self._instance.container.file_bytes, path)
 
     def accepts(self, timeout_seconds: float) -> bool:
         """Whether the server takes a connection in that time. Asked from inside the container's
@@ -151,6 +188,13 @@ class Subject:
             seconds = self.target.call(container.connect_inside, port, timeout_seconds)
             return seconds is not None
         return self.target.call(_stays_open, container.base_url, timeout_seconds)
+
+    def received_bytes(self) -> int | None:
+        """Over the network since its start; None when the engine does not tell."""
+        try:
+            return self.target.call(self._instance.container.received_bytes)
+        except EngineUnavailable:
+            return None
 
     def stop(self, grace_seconds: float | None = None) -> Stopped:
         """Once; later calls tell how it went."""

@@ -7,8 +7,6 @@ verdicts. There is one implementation of starting, pinging, invoking and stoppin
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,17 +15,25 @@ from typing import Any, TypeVar, TypeVarTuple
 from anyio import CancelScope
 from anyio.from_thread import BlockingPortal
 
+from contract_tests import reproduce, slow
+from contract_tests.background import Background
 from contract_tests.check import Blocked
 from contract_tests.diagnose import Diagnoser
 from contract_tests.observed import Observed, refused_json, start_json
+from contract_tests.progress import Progress
 from contract_tests.settings import Settings
 from contract_tests.subject import Subject
+from contract_tests.trial import Death, Trial
+from contract_tests.trials import Trials, Wanted
 from emulator import model_data, owner
 from emulator.clock import Clock, wall_clock
 from emulator.engines import ContainerSpec, Engine, EngineUnavailable, ImageInfo, StartRefused
 from emulator.http import Http
 from emulator.instance import Instance, platform_environment
 from emulator.limits import MIB, Limits, cpus
+from emulator.model_data import ArchiveRefused
+
+__all__ = ["Death", "Target", "Trial"]
 
 Returned = TypeVar("Returned")
 Arguments = TypeVarTuple("Arguments")
@@ -61,17 +67,22 @@ class Target:
         self.start_seen: dict[str, Any] | None = None  # of the first one, for the report
         self.deaths: list[Death] = []  # of containers that were ready and ended by themselves
         self.refused: str | None = None  # the engine's words when it could not start the image
+        self.unobserved = http  # for what goes on beside the checks
         self.observed = Observed(http, clock)
+        self.progress = Progress()
         self.http: Http = self.observed
         self.clock = clock
+        self.archive_refused: ArchiveRefused | None = None  # judged by a check
         self._model_dir: Path | None = None
         self._temporary: owner.TemporaryDirectory | None = None
         self._subjects: list[Subject] = []
         self._shared: Subject | None = None
         self._engine_failed = ""
-        self._trials: dict[str, Trial] = {}
+        self.trials = Trials(self)
         self.recovery_seconds = RECOVERY_SECONDS
         self.client_seconds = CLIENT_SECONDS
+        self.slow_seconds = slow.SLOW_SECONDS
+        self._background: list[Background[Any]] = []
         self.notes: dict[str, Any] = {}  # what one check learned and another one judges
 
     def call(
@@ -98,6 +109,12 @@ class Target:
                 ended.wait()
             raise
 
+    def background(self, function: Callable[[], Awaitable[Returned]]) -> Background[Returned]:
+        """Begins it on the event loop; `close` cancels it, and waits for it."""
+        begun = Background(self.portal, function)
+        self._background.append(begun)
+        return begun
+
     @property
     def spec(self) -> ContainerSpec:
         """How the platform would start it, at the chosen memory."""
@@ -116,33 +133,35 @@ class Target:
     def model_dir(self) -> Path | None:
         """What is mounted at /opt/ml/model; an archive is unpacked once."""
         source = self.settings.model_data
-        if source is None or self._model_dir is not None:
+        if source is None or self._model_dir is not None or self.archive_refused is not None:
             return self._model_dir
         if source.is_dir():
             self._model_dir = source
         else:
-            self._temporary = owner.temporary_directory()
+            self._temporary = self._temporary or owner.temporary_directory()
+            model_data.unpack(source, self._temporary.path)
+            self._temporary.path.chmod(0o755)
             self._model_dir = self._temporary.path
-            model_data.unpack(source, self._model_dir)
-            self._model_dir.chmod(0o755)
         return self._model_dir
 
     def start(self, spec: ContainerSpec | None = None, limits: Limits | None = None) -> Subject:
-        """Starts a container and waits until it is ready or certainly is not.
-
-        Raises StartRefused when the engine cannot start it.
+        """Starts a container and waits until it is ready or certainly is not. Raises StartRefused
+        when the engine cannot start it, Blocked without the model that it needs.
         """
-        return self.call(self._start, spec or self.spec, limits or self.limits)
+        if self.archive_refused is not None:
+            raise Blocked(f"the model archive cannot be unpacked: {self.archive_refused.why}")
+        return self.call(self.begin, spec or self.spec, limits or self.limits)
 
-    async def _start(self, spec: ContainerSpec, limits: Limits) -> Subject:
+    async def begin(self, spec: ContainerSpec, limits: Limits) -> Subject:
+        """`start`, for who is on the event loop."""
         instance = await Instance.start(
             self.engine, spec, clock=self.clock, http=self.http, limits=limits
         )
-        diagnoser = Diagnoser(self.engine)
+        diagnoser = Diagnoser(self.engine, self.progress)
         try:
-            report = await instance.wait_ready(diagnoser)
+            report = await diagnoser.wait(instance)
             first = None
-            if report.ready and self.settings.payload:
+            if report.ready and self.settings.payload and spec.models_dir is None:
                 payload = self.settings.payload[0]
                 first = await instance.invoke(payload.body, payload.content_type)
         except BaseException:
@@ -162,7 +181,10 @@ class Target:
             began = wall_clock().timestamp()
             try:
                 self._shared = self.start()
+                self.notes["received"] = self._shared.received_bytes()
                 self.start_seen = start_json(self._shared.start, self._shared.lines(), began)
+                if self._shared.ready and self.settings.slow:
+                    slow.begin(self)
             except StartRefused as refused:
                 self.refused = str(refused)
                 self.start_seen = refused_json(self.refused)
@@ -207,50 +229,13 @@ class Target:
 
     def trial(self, name: str, spec: ContainerSpec) -> Trial:
         """A start under other conditions, once per name; the container is gone afterwards."""
-        if name not in self._trials:
-            self._trials[name] = self._try(spec)
-        return self._trials[name]
-
-    def _try(self, spec: ContainerSpec) -> Trial:
-        try:
-            subject = self.start(spec)
-        except StartRefused as refused:
-            return Trial(served=False, words=f"the engine cannot start it: {refused}", log="")
-        log = subject.start.log_tail or subject.logs()
-        subject.stop(0)
-        reply = subject.first_invocation
-        if not subject.ready:
-            return Trial(served=False, words=subject.start.describe(), log=log)
-        # Compared with the start without restrictions: what fails there too is another check's.
-        usual = self.first.first_invocation if self.first is not None else None
-        if reply is not None and not reply.ok and usual is not None and usual.ok:
-            return Trial(served=False, words=f"ready, but its first answer was {reply}", log=log)
-        return Trial(served=True, words=subject.start.describe(), log=log)
+        return self.trials.get(name, Wanted(spec=spec))
 
     def run_line(self, spec: ContainerSpec | None = None) -> str:
         """The docker command that starts the same container, for people to repeat."""
-        spec = spec or self.spec
-        words = ["docker", "run", "--rm", "-p", f"127.0.0.1:8080:{spec.port}"]
-        if spec.memory_bytes is not None:
-            size = f"{spec.memory_bytes // MIB}m"
-            words += ["--memory", size, "--memory-swap", size]
-        if spec.cpus is not None:
-            words += ["--cpus", str(spec.cpus)]
-        if spec.model_dir is not None:
-            words += ["-v", f"{self.settings.model_data}:/opt/ml/model:ro"]
-        elif spec.model_read_only:
-            words += ["-v", "a-new-volume:/opt/ml/model:ro"]  # filled with the image's own
-        for name, value in self.settings.env.items():
-            words += ["-e", f"{name}={value}"]
-        if not spec.network:
-            words += ["--network", "none"]
-        if not spec.shm:
-            words += ["--ipc", "none"]
-        for capability in spec.drop_capabilities:
-            words += ["--cap-drop", capability]
-        if spec.user is not None:
-            words += ["--user", spec.user]
-        return shlex.join([*words, spec.image, *spec.command])
+        given = spec is None or spec.model_dir is not None or self.archive_refused is not None
+        data = self.settings.model_data if given else None
+        return reproduce.run_line(spec or self.spec, str(data or ""))
 
     def now(self) -> float:
         """The run's clock."""
@@ -266,32 +251,14 @@ class Target:
             return self.refused or ""
         return self._shared.logs() or self._shared.start.log_tail
 
-    def with_limits(self, **changes: Any) -> None:
-        """Replaces limits before anything is started; for tests of the checks themselves."""
-        self.limits = dataclasses.replace(self.limits, **changes)
-
     def close(self) -> None:
         """Stops and removes every container of this target, and its temporary files."""
+        for background in self._background:
+            background.cancel()
         for subject in self._subjects:
             if subject.stopped is None:
                 subject.stop(0)
+        self.trials.close()
         if self._temporary is not None:
             self._temporary.close()
-            self._temporary = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
-    """A ready container's own end."""
-
-    exit_code: int
-    log: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """How a start under other conditions went."""
-
-    served: bool  # ready, and the first invocation (with a payload) was a success
-    words: str
-    log: str
+            self._temporary = self._model_dir = None

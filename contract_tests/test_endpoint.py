@@ -96,7 +96,7 @@ def test_cold_start_within_client_timeout(target: Target) -> None:
     SHOULD,
     "Several requests at once, each on an instance of its own, are answered as one alone is.",
     source=contract("4.53"),
-    catalogue="INV-015",
+    catalogue="INV-019",
     caught_by="one-at-a-time-outside",
     aws_shows=SERVER_ERROR,
     fix="Instances share nothing but what is outside of them: a lock, a licence's only seat, a"
@@ -136,7 +136,7 @@ def test_instances_work_side_by_side(target: Target) -> None:
     SHOULD,
     "An answer tells nothing of the requests before it.",
     source=contract("4.58"),
-    catalogue="INV-017",
+    catalogue="INV-020",
     caught_by="remembers-requests",
     fix="Keep a request's data in local variables: no module-level list, no mutable default"
     " argument (def f(rows=[])), no attribute of the model. The next request on the instance may"

@@ -62,11 +62,13 @@ def program(target: Target) -> Resolution:
 def test_image_architecture(target: Target) -> None:
     actual = f"{target.image.os}/{target.image.architecture}"
     wanted = target.settings.platform
+    same_system = wanted.split("/")[0] == target.image.os
+    refuses = f", whose programs {wanted} refuses: exec format error" if same_system else ""
     # A variant (linux/arm64/v8) is a finer grain than Docker's two words.
     expect(
         wanted.split("/")[:2] == actual.split("/")[:2],
         expected=f"an image for {wanted}",
-        actual=f"the image's configuration says {actual}",
+        actual=f"the image's configuration says {actual}{refuses}",
         reproduce=f"docker image inspect -f '{{{{.Os}}}}/{{{{.Architecture}}}}' "
         f"{target.image.reference}",
     )

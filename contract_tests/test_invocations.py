@@ -17,6 +17,7 @@ from contract_tests.check import (
     expect,
     not_applicable,
 )
+from contract_tests.models_api import hint
 from contract_tests.settings import Payload
 from contract_tests.subject import Subject
 from contract_tests.target import Target
@@ -26,7 +27,7 @@ from emulator.limits import Limits
 from emulator.sources import contract, failures
 
 REPEATS = 3
-CLIENT_ERRORS = range(400, 500)
+NOT_FOUND, CLIENT_ERRORS = 404, range(400, 500)
 PAGE_HEAD_BYTES = 200
 LONG_MESSAGE_BYTES = 2048
 """The longest Message that an error of InvokeEndpoint carries (contract 3.41,
@@ -57,7 +58,8 @@ def test_golden_invocation(container: Subject, payloads: tuple[Payload, ...]) ->
     for name, reply in answers(container, payloads).items():
         if reply.outcome is Outcome.TIMEOUT:
             not_applicable(f"{name} was not answered in time: see invocation-in-time")
-        expect(reply.ok, expected=f"2xx for {name}", actual=reply)
+        many = hint(container.target) if reply.status == NOT_FOUND else ""
+        expect(reply.ok, expected=f"2xx for {name}", actual=reply, fix=many)
 
 
 @check(
@@ -172,6 +174,7 @@ def test_malformed_body(container: Subject, target: Target) -> None:
     payload = target.settings.payload[0] if target.settings.payload else None
     content_type = payload.content_type if payload else "application/json"
     reply = container.post(malformed(payload), content_type)
+    target.notes["malformed"] = reply
     code = container.exit_code()
     container.may_end = code is not None  # told here, and not again as a death without a reason
     expect(

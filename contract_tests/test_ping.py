@@ -1,7 +1,7 @@
 """Chapter ping: the health check of a container that is ready.
 
-Owns: the clauses on speed, on accepting connections and on what a 200 promises. Must not know: how
-the container got ready (chapter startup).
+Owns: the clauses on speed and cost, on accepting connections and on what a 200 promises. Must not
+know: how the container got ready (chapter startup).
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from contract_tests.check import (
     expect,
     not_applicable,
 )
+from contract_tests.ping_words import complaint
 from contract_tests.settings import Payload
 from contract_tests.subject import Subject
 from contract_tests.target import Target
+from contract_tests.usage import cost, idle
+from emulator.engines import Capability
 from emulator.errors import PING_FAILED, SERVER_ERROR
 from emulator.instance import PING
 from emulator.limits import Limits
@@ -40,6 +43,12 @@ CONNECTIONS = 5
 BETWEEN_CONNECTIONS = 2
 """Pings between two connection attempts: a server that closes its port after each request is
 caught in the gap."""
+
+DEAR_PING_SECONDS = 0.05
+"""Of processor time. What answers from memory takes 1 ms, a proxy and a framework 5; a model that
+is loaded or asked takes more than this, unless it is so small that nobody needs to mind."""
+
+COUNTED_PINGS, COUNTED_INVOCATIONS = 5, 2
 
 
 @check(
@@ -106,7 +115,8 @@ def test_ping_while_busy(container: Subject, target: Target, limits: Limits) -> 
     # model's speed; a server that gets whole bodies from a proxy in front is not kept by it.
     payload = target.settings.payload[0] if target.settings.payload else None
     body = payload.body if payload else b'{"instances": []}'
-    with container.held(body, payload.content_type if payload else "application/json"):
+    kind = payload.content_type if payload else "application/json"
+    with container.held(body, kind) as answer:
         # The first ping may come to the server before the request that was sent before it.
         for _ in range(BUSY_PINGS):
             reply = container.ping()
@@ -116,6 +126,7 @@ def test_ping_while_busy(container: Subject, target: Target, limits: Limits) -> 
                 actual=reply,
             )
             target.pause(BUSY_STEP_SECONDS)
+    answer.result()  # the next check must not meet it still at work
 
 
 @check(
@@ -148,3 +159,63 @@ def test_ready_means_ready(
         expected="a 2xx answer to the first request after the first 200 on /ping",
         actual=f"{first}; the same request succeeded {waited:.1f} s later",
     )
+
+
+@check(
+    SHOULD,
+    "A 200 on /ping is not contradicted by its body, which the platform does not read.",
+    source=failures("3.4"),
+    catalogue="PNG-005",
+    caught_by="unhealthy-with-200",
+    fix="Answer 503 instead of 200 while the health check finds something wrong: the status alone"
+    " counts.",
+)
+def test_ping_body_agrees(container: Subject) -> None:
+    reply = container.ping()
+    if reply.status != 200:
+        not_applicable(f"/ping does not answer 200 now: {reply}")
+    words = complaint(reply.body)
+    if words:  # something that was just passing?
+        reply = container.ping()
+        words = complaint(reply.body) if reply.status == 200 else ""
+    expect(
+        not words,
+        expected="a body that does not say the container is ill, or another status than 200",
+        actual=f"HTTP 200 with {words}",
+        reproduce=PING.curl("http://127.0.0.1:8080"),
+    )
+
+
+@check(
+    SHOULD,
+    "/ping neither loads the model nor asks it: it costs a fraction of an invocation.",
+    source=failures("3.4"),
+    catalogue="PNG-007",
+    caught_by="loads-at-ping",
+    fix="Load the model once, when the server starts, and let /ping tell whether it is there. An"
+    " instance is pinged every 5 seconds, also while it works.",
+    requires=(PAYLOAD, Capability.CPU),
+)
+def test_ping_is_cheap(container: Subject, payloads: tuple[Payload, ...]) -> None:
+    for _ in range(2):  # the second time only when the first one looks bad
+        ping = cost(container, container.ping, COUNTED_PINGS)
+        if ping.cpu_seconds < DEAR_PING_SECONDS:
+            return
+        request = cost(container, lambda: invoked(container, payloads[0]), COUNTED_INVOCATIONS)
+        # What goes on in the background would be there without a ping as well.
+        own = ping.cpu_seconds - idle(container, ping.seconds)
+        if own < max(DEAR_PING_SECONDS, request.cpu_seconds / 2):
+            return
+    expect(
+        False,
+        expected=f"less than {DEAR_PING_SECONDS * 1000:g} ms of processor time for a ping, or less"
+        " than half of an invocation's",
+        actual=f"{own * 1000:.0f} ms for a ping, {request.cpu_seconds * 1000:.0f} ms for an"
+        f" invocation with {payloads[0].name}",
+        reproduce=PING.curl("http://127.0.0.1:8080"),
+    )
+
+
+def invoked(container: Subject, payload: Payload) -> None:
+    if not container.invoke(payload).ok:
+        not_applicable(f"{payload.name} does not succeed: see golden-invocation")

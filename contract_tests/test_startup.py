@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 
 from contract_tests.check import LOCAL, MUST, SHOULD, advise, check, expect, not_applicable
-from contract_tests.diagnose import Sign, reachable
+from contract_tests.diagnose import Sign
+from contract_tests.diagnose_fix import fix
 from contract_tests.sandbox import sandbox
 from contract_tests.subject import Subject
 from contract_tests.target import Target
@@ -18,6 +19,7 @@ from emulator.engines import Capability, EngineUnavailable, StartRefused
 from emulator.errors import CANNOT_START, PING_FAILED, STARTUP_TIMEOUT
 from emulator.instance import PING, PLATFORM_HEADERS, StartState
 from emulator.sources import contract, failures
+from emulator.start import Cause, reachable, where
 
 STATIC = (
     "image-architecture",
@@ -31,6 +33,9 @@ STATIC = (
 
 SERVER_ERRORS = range(500, 600)
 """From a server that is up but not ready, or a proxy whose backend is not up yet."""
+
+NO_ARGUMENT = (Cause.MEMORY, Cause.EXEC_FORMAT)
+"""Ends that no argument of the command line brings about."""
 
 WITHOUT_SERVE_SECONDS = 30.0
 """How long a start without `serve` is watched, to compare with one that died with it."""
@@ -50,7 +55,7 @@ def test_serve_argument_accepted(target: Target) -> None:
     first = target.first
     if first is None:
         not_applicable(f"the engine cannot start the image: {target.refused}")
-    if first.start.state is not StartState.EXITED:
+    if first.start.state is not StartState.EXITED or first.start.cause in NO_ARGUMENT:
         return
     # It died. Only if it lives without the argument is the argument the reason.
     spec = dataclasses.replace(target.spec, command=())
@@ -66,7 +71,7 @@ def test_serve_argument_accepted(target: Target) -> None:
     expect(
         False,
         expected="the same server with `serve` as its argument as without",
-        actual=f"with `serve` it {first.start.describe()}; without, it is {other.start.describe()}",
+        actual=f"with `serve`: {first.start.describe()}; without: {other.start.describe()}",
         reproduce=target.run_line(spec),
     )
 
@@ -76,7 +81,7 @@ def test_serve_argument_accepted(target: Target) -> None:
     "The container keeps running until it is ready; also an exit with code 0 is a failure.",
     source=contract("1.1"),
     catalogue="ENT-006",
-    caught_by="missing-module",
+    caught_by=("missing-module", "oom-at-start"),
     aws_shows=CANNOT_START,
     fix="Read the container's last lines below: they are what CloudWatch would hold.",
     needs=(*STATIC, "serve-argument-accepted"),
@@ -93,6 +98,7 @@ def test_stays_alive(target: Target) -> None:
         first.start.state is not StartState.EXITED,
         expected="a container that runs until /ping answers 200, and after",
         actual=first.start.describe(),
+        fix=fix(first.start),
     )
 
 
@@ -120,11 +126,12 @@ def test_listens_on_8080(start: Subject) -> None:
         sockets = []
     if not sockets:
         not_applicable(f"nothing listens after {start.start.seconds:.1f} s: see ready-in-time")
-    where = ", ".join(f"{socket.address}:{socket.port}" for socket in sockets)
+    loopback = any(socket.port == port for socket in sockets)
+    why = "the loopback, where only the container itself can ask" if loopback else "another port"
     expect(
         not certain and any(reachable(socket, port) for socket in sockets),
         expected=f"a listening socket on 0.0.0.0:{port}",
-        actual=f"it listens only on {where}",
+        actual=f"it listens only on {where(sockets)}: {why}",
     )
 
 
@@ -158,7 +165,7 @@ def test_real_host_header(start: Subject) -> None:
     "GET /ping answers 200 at exactly this path, without a redirect, credentials or a body.",
     source=contract("2.1"),
     catalogue="PNG-001",
-    caught_by="ping-redirects",
+    caught_by=("ping-redirects", "ping-404"),
     aws_shows=PING_FAILED,
     fix='Serve the path "/ping" itself (Flask: strict_slashes=False, or the route without a slash'
     " at its end), for GET, without a login.",
@@ -170,11 +177,11 @@ def test_ping_200(start: Subject) -> None:
         return
     if last is None or last.status in SERVER_ERRORS:
         not_applicable(f"/ping may only be late: {start.start.describe()}; see ready-in-time")
-    actual = f"{start.finding.text}; {last}" if start.finding else last
     expect(
         False,
         expected="HTTP 200",
-        actual=actual,
+        actual=f"{start.finding.text}; {last}" if start.finding else start.start.why(),
+        fix=fix(start.start),
         reproduce=PING.curl(LOCAL),
     )
 
@@ -184,7 +191,7 @@ def test_ping_200(start: Subject) -> None:
     "/ping answers 200 within the platform's window, at the memory and CPU of the endpoint.",
     source=contract("2.9"),
     catalogue="SRV-001",
-    caught_by="slow-start",
+    caught_by=("slow-start", "ping-500", "ping-hangs", "waits-for-network"),
     aws_shows=STARTUP_TIMEOUT,
     fix="Load less or load faster: no downloads at start, a smaller or memory-mapped model, imports"
     " that serving does not need left out; or more memory, which brings more CPU.",
@@ -196,6 +203,7 @@ def test_ready_in_time(start: Subject) -> None:
         start.ready,
         expected=f"200 on /ping within {window:g} s of the start",
         actual=start.start.describe(),
+        fix=fix(start.start),
     )
     advise(
         start.start.seconds <= window / 3,
