@@ -14,7 +14,7 @@ from typing import Any
 
 from emulator.endpoint import Endpoint
 from emulator.endpoint_state import SERVING, EndpointStatus, InstanceState, Invocation
-from emulator.engines import ContainerSpec, LogLine, Memory, Stopped
+from emulator.engines import ContainerSpec, LogLine, Memory, Socket, Stopped
 from emulator.http import Hold, Outcome, Reply, Request
 from emulator.limits import MIB, Limits
 from emulator.policy_events import PolicyConfig
@@ -109,6 +109,14 @@ class Handle:
         self._ask("log_lines", self._engine.log_trouble)
         lines = self._engine.written[self.id]
         return [line for line in lines if line.nanoseconds > after_nanoseconds]
+
+    async def sockets(self) -> list[Socket]:
+        self._ask("sockets")
+        return await self._container.sockets()
+
+    async def connecting(self) -> list[Socket]:
+        self._ask("connecting")
+        return await self._container.connecting()
 
     async def oom_kills(self) -> int:
         self._ask("oom_kills")

@@ -20,6 +20,9 @@ from emulator.engines import Capability, EngineUnavailable, ImageInfo
 from emulator.testing import FakeClock, FakeEngine, FakeImage
 
 STATE = "fake-engine.json"
+LABELS = {f"com.amazonaws.sagemaker.capabilities.{name}": "true" for name in (
+    "multi-models", "accept-bind-to-port",
+)}  # fmt: skip
 
 
 class InstantClock(FakeClock):
@@ -43,7 +46,7 @@ def info(reference: str) -> ImageInfo:
         environment={},
         user="",
         working_dir="",
-        labels={},
+        labels=LABELS if reference == "labelled:1" else {},
         push_media_type="application/vnd.docker.distribution.manifest.v2+json",
         push_media_type_from="a fake",
     )
@@ -53,6 +56,7 @@ def images() -> dict[str, FakeImage]:
     known = {
         "good:1": FakeImage(log="first line\nlast line", handler=lambda *_: (0.001, 200, b"{}")),
         "good:2": FakeImage(),
+        "labelled:1": FakeImage(),
         "ill:1": FakeImage(
             log="Traceback: no module", listens_after=9.0, exits_after=0.5, exit_code=3
         ),

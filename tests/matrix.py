@@ -11,9 +11,10 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +28,9 @@ from tests.suite import ROOT, Done, payload_options, run
 GOLDEN = ROOT / "fixtures" / "golden" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
 BASE = "byoc-base:latest"
-AT_ONCE = 5
-DEAR = frozenset({"endpoint", "robustness"})
-"""Chapters that take long, and are left out in the tests on faults of other chapters."""
+AT_ONCE, BESIDE = 5, 3
+DEAR = frozenset({"robustness", "filesystem", "conditions", "endpoint"})
+"""Chapters that start several containers: left out in the tests on faults of other chapters."""
 
 LONG = (
     "downloads-at-start",
@@ -39,6 +40,7 @@ LONG = (
     "slow-cold-start",
     "slow-ping",
     "expires-while-frozen",
+    "waits-for-feature-store",
 )
 """These wait most of their time; begun last, they would be waited for with nothing beside them."""
 TRIPPED = ("fail", "warn")
@@ -115,7 +117,7 @@ def run_fault(fault: Fault, directory: Path, chapters: Sequence[str] = ()) -> Do
 
 def run_healthy(name: str, directory: Path) -> Done:
     limits = {"stop_grace_seconds": 3.0} if name == "slow-stop" else None
-    options = payload_options("iris.json", "iris.csv")
+    options = payload_options("iris.json", "iris.csv") + healthy()[name].get("options", [])
     image = f"byoc-healthy-{name}:latest"
     return run("--image", image, *options, directory=directory, limits=limits)
 
@@ -170,23 +172,49 @@ def _service(fault: Fault) -> Iterator[list[str]]:
 
 
 class Matrix:
-    """Runs in the background, some at once; each is asked for when it is needed."""
+    """Runs in the background, some at once; each is asked for when it is needed. With `wanted`, a
+    fault's or a stranger's name, these alone. `beside` other tests fewer run, until it is to hurry.
+    """
 
-    def __init__(self, directory: Path, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        whole: bool = False,
+        wanted: Container[str] | None = None,
+        beside: bool = False,
+    ) -> None:
         self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._held = AT_ONCE - BESIDE if beside else 0
+        self._places = threading.Semaphore(AT_ONCE - self._held)
         self._futures = {}
         known = faults()
         every = [*(("fault", name) for name in known), *(("healthy", name) for name in healthy())]
         for kind, name in sorted(every, key=lambda one: one[1] not in LONG):
+            if wanted is not None and name not in wanted:
+                continue
             place = _fresh(directory / f"{kind}-{name}")
             begun = (
-                self._pool.submit(
+                self._begin(
                     run_fault, known[name], place, [] if whole else chapters_of(known[name])
                 )
                 if kind == "fault"
-                else self._pool.submit(run_healthy, name, place)
+                else self._begin(run_healthy, name, place)
             )
             self._futures[kind, name] = begun
+
+    def _begin(self, work: Callable[..., Done], *arguments: object) -> Future[Done]:
+        def in_its_place() -> Done:
+            with self._places:
+                return work(*arguments)
+
+        return self._pool.submit(in_its_place)
+
+    def hurry(self) -> None:
+        """All processors are its own from now on."""
+        held, self._held = self._held, 0
+        if held:
+            self._places.release(held)
 
     def fault(self, name: str) -> Done:
         return self._futures["fault", name].result()
@@ -195,7 +223,9 @@ class Matrix:
         return self._futures["healthy", name].result()
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.hurry()
+        self._pool.shutdown()
 
 
 def _fresh(directory: Path) -> Path:

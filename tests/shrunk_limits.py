@@ -30,5 +30,6 @@ def shrink(target) -> None:
     target.notes["shrunk"] = True
     wanted = json.loads(os.environ["BYOC_TEST_LIMITS"])
     target.recovery_seconds = wanted.pop("recovery_seconds", target.recovery_seconds)
+    target.slow_seconds = wanted.pop("slow_seconds", target.slow_seconds)
     target.client_seconds = wanted.pop("client_seconds", target.client_seconds)
     target.limits = dataclasses.replace(target.limits, **wanted)

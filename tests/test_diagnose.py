@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_tests.diagnose import Diagnoser, Sign, reachable
+from contract_tests.diagnose import Diagnoser, Sign
+from contract_tests.diagnose_routes import of_openapi
 from emulator.engines import Capability, ContainerSpec, EngineUnavailable, Socket
 from emulator.http import Outcome, Reply, Request
 from emulator.instance import PING, PLATFORM_HEADERS, Instance
 from emulator.limits import Limits
-from emulator.testing import FakeClock
+from emulator.start import Cause, reachable
+from emulator.testing import FakeClock, FakeEngine, FakeImage
 
 ALL = frozenset(Capability)
 
@@ -29,6 +32,7 @@ class World:
     outside: Any = None  # (path, host) -> status
     capabilities: frozenset[Capability] = ALL
     gone: bool = False
+    peers: list[Socket] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     base_url: str = "fake://0"
 
@@ -36,6 +40,9 @@ class World:
         if self.gone:
             raise EngineUnavailable("it has ended")
         return self.sockets_
+
+    async def connecting(self):
+        return self.peers
 
     async def ask_inside(self, port, path, headers, timeout_seconds):
         assert path == "/ping"
@@ -191,3 +198,97 @@ def test_only_the_port_itself_beyond_the_loopback_can_be_reached(address):
     loopback = address.startswith("127.") or address == "::1"
     assert reachable(Socket(address=address, port=8080), 8080) is not loopback
     assert not reachable(Socket(address=address, port=5000), 8080)
+
+
+# -- what is kept for the end of the wait ---------------------------------------------------------
+
+PEER = Socket(address="10.0.0.5", port=5432)
+WINDOW = 9.0
+
+
+def waited(world: World, **image: Any):
+    """The report of a whole wait for a container like that, in virtual time."""
+    clock = FakeClock()
+    engine = FakeEngine(clock, {"x": FakeImage(**image)})
+    limits = replace(Limits(), startup_seconds=WINDOW)
+
+    async def run():
+        instance = await Instance.start(
+            engine, ContainerSpec(image="x"), clock=clock, http=engine, limits=limits
+        )
+        instance.container.connecting = world.connecting
+        return await Diagnoser(world).wait(instance)
+
+    return clock.run(run())
+
+
+@dataclass
+class Retrying(World):
+    """It tries to connect when it is asked for the second time only."""
+
+    async def connecting(self):
+        self.asked.append(("connecting", ""))
+        return [PEER] if len(self.asked) == 2 else []
+
+
+def test_a_peer_that_was_tried_once_is_not_forgotten():
+    report = waited(Retrying(), listens_after=99.0)
+    assert report.connecting == (PEER,)
+    assert "10.0.0.5:5432" in report.describe()
+
+
+def test_a_ready_container_is_asked_for_nothing_more():
+    world = Retrying()
+    assert waited(world, listens_after=0.3).ready
+    assert world.asked == []
+
+
+def only(**routes):
+    """Answers of a server that has these routes and no /ping."""
+    known = {f"/{name.replace('_json', '.json')}": body for name, body in routes.items()}
+
+    def handler(request, age):
+        body = known.get(request.path)
+        return (0.001, 404, b"") if body is None else (0.001, 200, body)
+
+    return handler
+
+
+OPENAPI = b'{"paths": {"/health": {"get": {}}, "/predict": {"post": {}}}}'
+
+
+@pytest.mark.parametrize(
+    ("routes", "words"),
+    [
+        ({"health": b"ok"}, "GET /health answers 200"),
+        ({"openapi_json": OPENAPI, "health": b"ok"}, "GET /health, POST /predict"),
+        ({"openapi_json": b"[1]", "healthz": b""}, "GET /healthz answers 200"),
+        ({}, "/ping answers 404, without a body"),
+    ],
+)
+def test_a_server_without_ping_is_asked_what_it_has(routes, words):
+    report = waited(World(), handler=only(**routes))
+    assert report.cause is Cause.CLIENT_ERROR
+    assert words in report.describe()
+
+
+def test_other_servers_are_asked_for_no_routes():
+    asked = []
+
+    def handler(request, age):
+        asked.append(request.path)
+        return (0.001, 503, b"")
+
+    assert waited(World(), handler=handler).hint == ""
+    assert set(asked) == {"/ping"}
+
+
+@given(st.binary())
+def test_any_body_may_come_from_where_routes_are_told(body):
+    assert isinstance(of_openapi(body), list)
+
+
+def test_many_routes_are_not_all_told():
+    body = json.dumps({"paths": {f"/{n}": {"get": {}} for n in range(50)}}).encode()
+    told = waited(World(), handler=only(openapi_json=body)).hint
+    assert "and 42 more" in told

@@ -113,6 +113,7 @@ def test_freezing_what_has_ended_is_nothing(
         runner.run(container.stop(0))
 
 
+@pytest.mark.quiet
 def test_a_frozen_leftover_of_a_killed_run_is_swept(
     engine: DockerEngine, runner: asyncio.Runner
 ) -> None:

@@ -48,7 +48,7 @@ def test_an_endpoint_is_in_service_when_its_first_instance_answers_ping() -> Non
          STARTUP_TIMEOUT, "exited with code 2 after 3."),
         (FakeImage(listens_after=500.0), STARTUP_TIMEOUT, "not ready after 180.0 s"),
         (FakeImage(handler=lambda request, age: (0.001, 500, b"no")),
-         STARTUP_TIMEOUT, "HTTP 500"),
+         STARTUP_TIMEOUT, "/ping answers 500: no ("),
     ],
     ids=["no serve", "refused", "exited", "timed out", "ping is 500"],
 )  # fmt: skip

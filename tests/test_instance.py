@@ -370,7 +370,7 @@ def test_who_is_ready_or_dead_by_then_is_not_diagnosed(image: FakeImage) -> None
     [
         (ready_at(0.0), "ready after 0.00 s"),
         (FakeImage(exits_after=0.0, exit_code=7), "exited with code 7 after 0."),
-        (never(503), "running, but not ready after 180.0 s; /ping said last: GET /ping: HTTP 503"),
+        (never(503), "/ping answers 503: still loading ("),
     ],
 )
 def test_a_report_tells_what_happened_in_one_sentence(image: FakeImage, words: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from contract_tests import test_endpoint as chapter
 from contract_tests.check import Blocked, ContractViolation, NotApplicable
 from contract_tests.endpoint import Thaw, by_instance, rehearsal
+from contract_tests.progress import Progress
 from contract_tests.rehearsal import AT_ONCE, IDLE_SECONDS, REPEATS, Answer, Rehearsal, Stage
 from contract_tests.settings import Payload, Settings
 from emulator.engines import ContainerSpec, EngineUnavailable
@@ -412,7 +413,7 @@ def test_what_went_wrong_is_told_once_and_then_only_blocks():
     def broken():
         raise EngineUnavailable("Docker went away.")
 
-    given = SimpleNamespace(notes={}, container=broken)
+    given = SimpleNamespace(notes={}, container=broken, progress=Progress())
     with pytest.raises(EngineUnavailable):
         rehearsal(given)
     with pytest.raises(Blocked, match="Docker went away"):

@@ -247,6 +247,7 @@ def test_a_flag_of_the_images_endpoint_means_nothing_without_one(flags: list[str
     assert f"{flags[0]} is for the endpoint of an image, and none was named" in errors
 
 
+@pytest.mark.quiet
 def test_killed_while_deployed_endpoints_run_the_next_one_removes_what_was_left(
     engine: docker.DockerClient,
 ) -> None:

@@ -419,6 +419,13 @@ class LogsDieToo(Variant):
             return "" if self.stopped is None else None  # type: ignore[return-value]
 
 
+class TimeGoesBack(Variant):
+    class container(FakeContainer):  # noqa: N801
+        async def cpu_seconds(self) -> float:
+            self.asked = getattr(self, "asked", 0) + 1
+            return 1.0 / self.asked
+
+
 class StopsAnew(Variant):
     class container(FakeContainer):  # noqa: N801
         async def stop(self, grace_seconds: float) -> Stopped:
@@ -448,6 +455,7 @@ class RefusesWithoutAWord(Variant):
         (HasNoIds, images(), "has an id"),
         (KnowsNoId, images(), "an id names its image"),
         (HasEverything, images(), "what is not held has no id"),
+        (TimeGoesBack, images(), "processor time never goes back"),
         (NoAddress, images(), "has an address"),
         (Variant, images(good=FakeImage(exits_after=0.1)), "running container has no exit code"),
         (BytesForLogs, images(), "logs are text"),
