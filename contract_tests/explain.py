@@ -150,7 +150,7 @@ def _list(found: Selection, width: int) -> str:
     lines += ["", f"{GAPS} (only AWS can tell; `byoc explain {GAPS}` says why)"]
     lines += ["  " + _short(row["clause"], width - 2) for row in found.not_checked]
     total = f"{len(found.checks)} checks, {len(found.not_checked)} clauses not checked."
-    lines += ["", f"{total} Two levels are serverless/realtime. `byoc explain NAME` tells all."]
+    lines += ["", f"{total} Two levels: serverless/realtime. `byoc explain NAME` tells all."]
     return "\n".join(lines)
 
 

@@ -146,7 +146,7 @@ def allowance(ready: float) -> float:
 def test_an_early_container_is_seen_within_25_ms(ready: float) -> None:
     report = wait(ready_at(ready))
     assert report.ready
-    assert_between(ready, report.seconds, ready + 0.025 + ANSWER_SECONDS)
+    assert_between(ready, report.seconds, ready + 0.025 + 2 * ANSWER_SECONDS)
 
 
 @given(st.floats(min_value=2.5, max_value=165), st.floats(min_value=0, max_value=10))
