@@ -91,7 +91,7 @@ def sandbox(target: Target, name: str) -> Trial:
     """A start under one condition, maybe with others, as long as it serves."""
     _together(target, AT_ONCE)
     if not target.trials.get(_name(GROUPS[0]), _wanted(target, GROUPS[0])).served:
-        _together(target, THEN_AT_ONCE)
+        _together(target, THEN_AT_ONCE, sure=True)
     for group in GROUPS:
         if name in group:
             trial = target.trials.get(_name(group), _wanted(target, group))
@@ -141,8 +141,8 @@ def shows_cpus(target: Target) -> bool:
     return Capability.INSIDE in target.engine.capabilities
 
 
-def _together(target: Target, groups: tuple[tuple[str, ...], ...]) -> None:
-    target.trials.together({_name(group): _wanted(target, group) for group in groups})
+def _together(target: Target, groups: tuple[tuple[str, ...], ...], *, sure: bool = False) -> None:
+    target.trials.together({_name(group): _wanted(target, group) for group in groups}, sure=sure)
 
 
 def _name(group: tuple[str, ...]) -> str:

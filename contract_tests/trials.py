@@ -61,8 +61,11 @@ class Trials:
             self._made[name] = self._target.call(self._make, wanted, self._usual())
         return self._made[name]
 
-    def together(self, wanted: Mapping[str, Wanted]) -> None:
-        """Makes those that are not made yet, side by side where the machine surely has room."""
+    def together(self, wanted: Mapping[str, Wanted], *, sure: bool = False) -> None:
+        """Makes those that are not made yet, side by side where the machine surely has room. With
+        `sure`, one that does not serve beside the others is not believed: containers may share
+        what is outside of them.
+        """
         todo = {name: each for name, each in wanted.items() if name not in self._made}
         self._prepare()
         if len(todo) < 2 or not self._small():
@@ -72,7 +75,7 @@ class Trials:
         found = self._target.call(self._beside, list(todo.values()), self._usual())
         for name, trial in zip(todo, found, strict=True):
             # Who was only slow may have been so for the others' sake, and is asked alone.
-            if trial.state is not StartState.TIMED_OUT:
+            if trial.served or not (sure or trial.state is StartState.TIMED_OUT):
                 self._made[name] = trial
 
     def directory(self, name: str) -> Path:

@@ -245,6 +245,19 @@ def test_who_was_late_beside_others_is_tried_alone_before_it_is_judged():
         assert len(seen.engine.started) == 4
 
 
+def test_what_containers_share_outside_of_them_is_not_blamed_on_a_condition():
+    with opened() as seen:
+
+        def one_seat(spec):
+            """Needs the network, and one that runs beside another trial finds the seat taken."""
+            return DIES if not spec.network or len(seen.engine.running) > 1 else None
+
+        seen.engine.of = one_seat
+        assert not sandbox(seen.target, "network").served
+        assert sandbox(seen.target, "dac").served
+        assert sandbox(seen.target, "shm").served
+
+
 def test_an_engine_that_fails_for_one_of_two_leaves_neither_running():
     def gone(spec):
         if spec.user:
