@@ -154,4 +154,12 @@ NOT_CHECKED: tuple[NotChecked, ...] = (
         reason="It would need that instance; what an image must not bring along is checked.",
         source=failures("3.21"),
     ),
+    NotChecked(
+        clause="A container that says it can stream in both directions does.",
+        reason=(
+            "The label com.amazonaws.sagemaker.capabilities.bidirectional-streaming is for a"
+            " WebSocket of the author's own protocol; serverless endpoints have none."
+        ),
+        source=contract("1.23"),
+    ),
 )
