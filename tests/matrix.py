@@ -30,7 +30,7 @@ from tests.suite import ROOT, Done, payload_options, run
 GOLDEN = ROOT / "fixtures" / "golden" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
 BASE = "byoc-base:latest"
-AT_ONCE, BESIDE = 4, 1
+AT_ONCE, BESIDE = 6, 1
 DEAR = frozenset({"robustness", "filesystem", "conditions", "endpoint"})
 """Chapters that start several containers: left out in the tests on faults of other chapters."""
 
