@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from emulator.clock import Clock
 from emulator.http import Outcome, Reply, Request
 from emulator.http_connection import Answered, Connection, Failed
+from emulator.http_direct import reply_of
 
 SHOWN_BYTES = 200
 
@@ -81,7 +82,7 @@ async def in_a_row(
                     if line is None
                     else await _ask(line, base_url, request, timeout_seconds)
                 )
-            reply = _reply(request, told, clock.now() - began)
+            reply = reply_of(request, told, clock.now() - began)
             turns.append(Turn(reply=reply, reused=reused, unasked=unasked))
             if reply.outcome in (Outcome.REFUSED, Outcome.TIMEOUT):
                 return turns
@@ -122,26 +123,6 @@ def _head(base_url: str, request: Request) -> bytes:
     if request.body is not None:
         lines.append(f"Content-Length: {len(request.body)}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-
-
-def _reply(request: Request, told: Answered | Failed, seconds: float) -> Reply:
-    if isinstance(told, Failed):
-        return Reply(
-            request=request,
-            outcome=told.outcome,
-            seconds=seconds,
-            detail=told.detail,
-            broken_status=told.status,
-        )
-    return Reply(
-        request=request,
-        outcome=Outcome.ANSWERED,
-        seconds=seconds,
-        status=told.status,
-        headers=told.headers,
-        body=told.body,
-        body_bytes=told.body_bytes,
-    )
 
 
 def _text(line: Line | None) -> str:

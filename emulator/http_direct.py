@@ -72,24 +72,7 @@ class DirectHttp(AiohttpHttp):
         return self._ended(request, started, told)
 
     def _ended(self, request: Request, started: float, told: Answered | Failed) -> Reply:
-        seconds = self._clock.now() - started
-        if isinstance(told, Failed):
-            return Reply(
-                request=request,
-                outcome=told.outcome,
-                seconds=seconds,
-                detail=told.detail,
-                broken_status=told.status,
-            )
-        return Reply(
-            request=request,
-            outcome=Outcome.ANSWERED,
-            seconds=seconds,
-            status=told.status,
-            headers=told.headers,
-            body=told.body,
-            body_bytes=told.body_bytes,
-        )
+        return reply_of(request, told, self._clock.now() - started)
 
     def _quiet(self, base_url: str) -> Connection | None:
         idle = self._idle.get(base_url)
@@ -154,3 +137,24 @@ def _head(base_url: str, request: Request) -> bytes:
     if any(sign in line for line in lines for sign in "\r\n\0"):
         raise ValueError("a header of the request holds a line break or NUL")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+
+
+def reply_of(request: Request, told: Answered | Failed, seconds: float) -> Reply:
+    """What a connection told of an exchange, as a value."""
+    if isinstance(told, Failed):
+        return Reply(
+            request=request,
+            outcome=told.outcome,
+            seconds=seconds,
+            detail=told.detail,
+            broken_status=told.status,
+        )
+    return Reply(
+        request=request,
+        outcome=Outcome.ANSWERED,
+        seconds=seconds,
+        status=told.status,
+        headers=told.headers,
+        body=told.body,
+        body_bytes=told.body_bytes,
+    )
