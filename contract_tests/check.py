@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, NoReturn, TypeVar
 
+from contract_tests import shell_line
 from emulator.engines import Capability
 from emulator.errors import PlatformText
 from emulator.http import Reply
@@ -190,7 +191,7 @@ class Blocked(Exception):
 
 def _words(actual: object, base_url: str, reproduce: str) -> tuple[str, str]:
     if isinstance(actual, Reply) and not reproduce:
-        reproduce = actual.request.curl(base_url)
+        reproduce = shell_line.line(actual.request, base_url)
     return str(actual), reproduce
 
 

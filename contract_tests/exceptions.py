@@ -91,7 +91,7 @@ def current(
     for identity in (*given.levels, *given.ignores):
         if identity not in known:
             near = difflib.get_close_matches(identity, known, n=1)
-            meant = f"Did you mean {near[0]!r}?" if near else "docs/checks.md lists them."
+            meant = f"Did you mean {near[0]!r}?" if near else "`byoc explain` lists them."
             key = LEVELS_KEY if identity in given.levels else IGNORES_KEY
             raise Usage(f"[tool.byoc] {key} names the check {identity!r}, which is none. {meant}")
     valid = {i.check: i for i in given.ignores.values() if i.expires is None or today <= i.expires}

@@ -102,14 +102,21 @@ def listed(body: bytes) -> tuple[set[str] | None, str]:
     return {str(name) for name in names}, str(token or "")
 
 
+ONLY_EVER = "If it is only ever a multi-model server, say so: --env SAGEMAKER_MULTI_MODEL=true."
+
+
+def labelled(target: Target) -> bool:
+    """Whether the image says that it can serve many models."""
+    return target.image.labels.get(LABELS[MULTI_MODEL], "").strip().lower() == "true"
+
+
 def hint(target: Target) -> str:
     """For an image with the label that has no /invocations: how to say that it need not."""
-    if target.image.labels.get(LABELS[MULTI_MODEL], "").strip().lower() != "true":
+    if not labelled(target):
         return ""
     return (
         "Serve POST at exactly /invocations, too: without SAGEMAKER_MULTI_MODEL the image is for"
-        " one model. If it is only ever a multi-model server, say so: --env"
-        " SAGEMAKER_MULTI_MODEL=true."
+        f" one model. {ONLY_EVER}"
     )
 
 

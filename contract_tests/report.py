@@ -227,15 +227,15 @@ def table(report: Report, columns: int = WIDTH) -> list[tuple[str, str | None]]:
                 said = f"(by itself {result.declared_level}) {said}"
             verdict = "ignored" if result.ignored else result.verdict
             name = f"{len(folded)} checks" if result in folded else result.id
-            level = _strongest(folded) if result in folded else result.level
+            level = _level(folded) if result in folded else result.level
             text = f"  {verdict:<8}{level:<7}{name:<{width + 2}}"
             lines.append((text + _short(said, columns - len(text)), result.verdict))
     return lines
 
 
-def _strongest(results: Sequence[Result]) -> str:
+def _level(results: Sequence[Result]) -> str:
     found = {result.level for result in results}
-    return next(level.value for level in Level if level.value in found)
+    return found.pop() if len(found) == 1 else "-"
 
 
 def _short(text: str, width: int) -> str:

@@ -85,9 +85,9 @@ class Run:
         """
         if not self.settings.image:
             raise Usage(
-                "No image was named. Name the one to check: pytest contract_tests --image"
-                " myimage:latest (or BYOC_IMAGE, or image = ... under [tool.byoc] in"
-                " pyproject.toml)."
+                "No image was named. Name the one to check: byoc check myimage:latest, or pytest"
+                " contract_tests --image myimage:latest (or BYOC_IMAGE, or image = ... under"
+                " [tool.byoc] in pyproject.toml)."
             )
         self._except()
         source = self.settings.model_data

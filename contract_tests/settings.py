@@ -199,7 +199,7 @@ def _seconds(value: Any, origin: str, base: Path) -> float:
 
 def _count(value: Any, origin: str, base: Path) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,6}", str(value).strip()):
-        raise Usage(f"{origin} must be a whole number above 0, as 500, but is {value!r}.")
+        raise Usage(f"{origin} must be a whole number, 1 to 9999999, as 200, but is {value!r}.")
     return int(value)
 
 

@@ -11,7 +11,7 @@ import dataclasses
 
 from anyio import CancelScope
 
-from contract_tests.check import MUST, PAYLOAD, SHOULD, check, expect, not_applicable
+from contract_tests.check import INFO, MUST, PAYLOAD, SHOULD, check, expect, not_applicable
 from contract_tests.sandbox import ARBITRARY_USER, NO_DAC, sandbox
 from contract_tests.subject import Subject
 from contract_tests.target import Target
@@ -59,7 +59,7 @@ def test_read_only_model_directory(target: Target, container: Subject) -> None:
 
 
 @check(
-    SHOULD,
+    {"serverless": SHOULD, "realtime": INFO},
     "The container starts and serves as root without the capability to override file permissions.",
     source=failures("3.11"),
     catalogue="FS-002",
@@ -70,6 +70,7 @@ def test_read_only_model_directory(target: Target, container: Subject) -> None:
     requires=(Capability.ISOLATION,),
 )
 def test_starts_without_dac_override(target: Target, container: Subject) -> None:
+    _only_serverless(target, "instances run the container as root, with its capabilities")
     trial = sandbox(target, "dac")
     expect(
         trial.served,
@@ -81,7 +82,7 @@ def test_starts_without_dac_override(target: Target, container: Subject) -> None
 
 
 @check(
-    SHOULD,
+    {"serverless": SHOULD, "realtime": INFO},
     "The container starts and serves as an arbitrary user that the image does not know.",
     source=contract("1.15"),
     catalogue="FS-008",
@@ -92,6 +93,7 @@ def test_starts_without_dac_override(target: Target, container: Subject) -> None
     requires=(Capability.ISOLATION,),
 )
 def test_starts_as_arbitrary_user(target: Target, container: Subject) -> None:
+    _only_serverless(target, "instances run the container as root")
     spec = dataclasses.replace(target.spec, user=ARBITRARY_USER)
     trial = sandbox(target, "user")
     expect(
@@ -101,6 +103,11 @@ def test_starts_as_arbitrary_user(target: Target, container: Subject) -> None:
         log=trial.log,
         reproduce=target.run_line(spec),
     )
+
+
+def _only_serverless(target: Target, reason: str) -> None:
+    if target.settings.profile == "realtime":
+        not_applicable(reason)
 
 
 def _where(target: Target, container: Subject, served: bool) -> str:
@@ -122,7 +129,7 @@ def _where(target: Target, container: Subject, served: bool) -> str:
 
 
 @check(
-    SHOULD,
+    {"serverless": SHOULD, "realtime": INFO},
     "The container starts and serves without /dev/shm.",
     source=failures("3.30"),
     catalogue="SHM-001",
@@ -133,6 +140,7 @@ def _where(target: Target, container: Subject, served: bool) -> str:
     requires=(Capability.ISOLATION,),
 )
 def test_starts_without_shm(target: Target, container: Subject) -> None:
+    _only_serverless(target, "instances give the container 64 MB of /dev/shm")
     trial = sandbox(target, "shm")
     expect(
         trial.served,

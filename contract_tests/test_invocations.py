@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 
+from contract_tests import shell_line
 from contract_tests.check import (
+    LOCAL,
     MUST,
     PAYLOAD,
     SHOULD,
@@ -27,8 +29,9 @@ from emulator.limits import Limits
 from emulator.sources import contract, failures
 
 REPEATS = 3
+BUSY = (429, 503)
+BUSY_SECONDS = 0.2
 NOT_FOUND, CLIENT_ERRORS = 404, range(400, 500)
-PAGE_HEAD_BYTES = 200
 LONG_MESSAGE_BYTES = 2048
 """The longest Message that an error of InvokeEndpoint carries (contract 3.41,
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html)."""
@@ -51,7 +54,8 @@ def answers(container: Subject, payloads: tuple[Payload, ...]) -> dict[str, Repl
     caught_by="no-invocations-route",
     aws_shows=CLIENT_ERROR,
     fix="Serve POST at exactly /invocations, for the Content-Type that callers send. If the payload"
-    " itself is wrong, give another one with --payload.",
+    " itself is wrong, give another one with --payload; if only its type is, which comes from the"
+    " extension: --payload 'FILE;type=text/csv'.",
     requires=(PAYLOAD,),
 )
 def test_golden_invocation(container: Subject, payloads: tuple[Payload, ...]) -> None:
@@ -106,16 +110,29 @@ def test_invocation_in_time(
     needs=("golden-invocation", "invocation-in-time"),
     requires=(PAYLOAD,),
 )
-def test_same_request_three_times(container: Subject, payloads: tuple[Payload, ...]) -> None:
+def test_same_request_three_times(
+    container: Subject, target: Target, payloads: tuple[Payload, ...]
+) -> None:
     for payload in payloads:
         replies = [container.invoke(payload) for _ in range(REPEATS)]
         odd = next((reply for reply in replies if not reply.ok), replies[0])
         statuses = [reply.status or reply.outcome.value for reply in replies]
+        if odd.status in BUSY:
+            # It may not be done with the request before, whose caller has its answer already.
+            target.pause(BUSY_SECONDS)
+            advise(
+                not container.invoke(payload).ok,
+                expected=f"{REPEATS} successes for {payload.name}, each sent when the answer before"
+                " had come",
+                actual=f"{statuses}; {BUSY_SECONDS:g} s later it is taken: {odd}",
+                fix="Be free before you answer: release the lock, or end the thread, before the"
+                " answer is written, or let the next request wait.",
+            )
         expect(
             odd.ok,
             expected=f"{REPEATS} successes for {payload.name}, which succeeded before",
             actual=f"{statuses}: {odd}",
-            reproduce=odd.request.curl("http://127.0.0.1:8080"),
+            reproduce=shell_line.line(odd.request, LOCAL),
         )
 
 
@@ -187,12 +204,10 @@ def test_malformed_body(container: Subject, target: Target) -> None:
         expected="a 4xx",
         actual=reply,
     )
-    # By the body: a text that only has the framework's default type is a text all the same.
-    start = reply.body[:PAGE_HEAD_BYTES].lstrip().lower()
-    page = start.startswith((b"<!doctype", b"<html")) or b"Traceback (most recent" in reply.body
+    # The short page that a framework answers a 400 with is no more than a text in other clothes.
     expect(
-        not page and reply.body_bytes <= LONG_MESSAGE_BYTES,
-        expected=f"a text of at most {LONG_MESSAGE_BYTES} bytes, no page and no traceback",
+        b"Traceback (most recent" not in reply.body and reply.body_bytes <= LONG_MESSAGE_BYTES,
+        expected=f"a text of at most {LONG_MESSAGE_BYTES} bytes, and no traceback",
         actual=reply,
     )
 

@@ -272,7 +272,7 @@ def test_multi_model_unknown(models: Models, payloads: tuple[Payload, ...]) -> N
     source=contract("7.1"),
     catalogue="MME-011",
     caught_by="multi-model-no-507",
-    fix="Answer 507 where loading fails for memory or another resource (except MemoryError): the"
+    fix="Answer 507 where loading fails for memory or another resource (`except MemoryError:`): the"
     " platform then unloads other models and tries again.",
     needs=("multi-model-load-route", "multi-model-every-worker"),
     requires=(MULTI_MODEL,),

@@ -45,7 +45,8 @@ def padded(payload: Payload | None, size: int) -> bytes:
     caught_by="small-body-limit",
     aws_shows=CLIENT_ERROR,
     fix="nginx: client_max_body_size 0; TorchServe: max_request_size; Flask: no MAX_CONTENT_LENGTH"
-    " below the platform's limit. The platform enforces its own.",
+    " below the platform's limit. The platform enforces its own. A limit that is meant:"
+    " [[tool.byoc.ignore]] with the reason (docs/gates.md).",
 )
 def test_body_sizes(container: Subject, target: Target, limits: Limits) -> None:
     payloads = target.settings.payload

@@ -7,7 +7,7 @@ checks; what a 5xx tells is the chapter invocations' to say.
 
 from __future__ import annotations
 
-from contract_tests import generated_curl
+from contract_tests import shell_line
 from contract_tests.check import (
     LOCAL,
     SHOULD,
@@ -101,7 +101,7 @@ def judge(search: Exploration, kinds: tuple[Kind, ...], expected: str) -> None:
     raise ContractViolation(
         expected=expected,
         actual=told(found),
-        reproduce=generated_curl.line(request(found.case), LOCAL),
+        reproduce=shell_line.line(request(found.case), LOCAL),
         log=found.seen.log,
     )
 

@@ -12,6 +12,7 @@ import dataclasses
 from contract_tests.check import LOCAL, MUST, SHOULD, advise, check, expect, not_applicable
 from contract_tests.diagnose import Sign
 from contract_tests.diagnose_fix import fix
+from contract_tests.models_api import ONLY_EVER, labelled
 from contract_tests.sandbox import sandbox
 from contract_tests.subject import Subject
 from contract_tests.target import Target
@@ -98,7 +99,7 @@ def test_stays_alive(target: Target) -> None:
         first.start.state is not StartState.EXITED,
         expected="a container that runs until /ping answers 200, and after",
         actual=first.start.describe(),
-        fix=fix(first.start),
+        fix=" ".join(filter(None, [fix(first.start), ONLY_EVER if labelled(target) else ""])),
     )
 
 

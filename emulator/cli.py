@@ -54,12 +54,16 @@ def parser() -> argparse.ArgumentParser:
         "check",
         help="check images against the contract; the same as `pytest --pyargs contract_tests`",
         description=(
-            "Checks one or more images. Further options are those of `pytest contract_tests`:"
-            " --payload FILE, --model-data PATH, --memory MB, --profile, --env NAME=VALUE,"
-            " --platform, --startup-seconds, --strict, --report-json FILE, --report-html FILE,"
-            " --sarif FILE, --junitxml FILE, -k NAME."
+            "Checks one or more images. Further options are those of `pytest contract_tests`:\n"
+            "  --payload FILE, --model-data PATH, --memory MB, --profile serverless|realtime,\n"
+            "  --env NAME=VALUE, --platform P, --startup-seconds S, --examples N, --slow,\n"
+            "  --strict, --template FILE, --template-parameter NAME=VALUE,\n"
+            "  --deploy-script 'FILE ARGS', --region R, --report-json FILE, --report-html FILE,\n"
+            "  --sarif FILE, --junitxml FILE, -k NAME (one check). `byoc explain` lists the checks."
         ),
-        epilog="example:\n  byoc check myimage:latest --payload request.json\n",
+        epilog="example:\n  byoc check myimage:latest --payload request.json\n\n"
+        "exit codes: 0 no MUST is broken, 1 one is, 2 byoc or the engine failed, 4 wrong usage,\n"
+        "5 nothing was checked\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(

@@ -210,6 +210,9 @@ def test_the_realtime_profile_has_its_own_limits(outcome):
     assert not done.verdicts("fail", "warn", "error"), done.output
     assert set(done.verdicts("skip")) - IDLE == {
         "image-size",
+        "starts-without-dac-override",
+        "starts-as-arbitrary-user",
+        "starts-without-shm",
         "no-gpu-base",
         "caches-open-to-others",
         "starts-with-read-only-root",

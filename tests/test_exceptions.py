@@ -129,7 +129,7 @@ def test_an_unknown_check_is_wrong_usage_that_names_the_near_one(given_):
 
 
 def test_a_check_that_is_like_none_points_to_the_list():
-    with pytest.raises(Usage, match=r"docs/checks\.md"):
+    with pytest.raises(Usage, match=r"byoc explain"):
         current(Exceptions(levels={"qqq": SHOULD}), ["answers"], TODAY)
 
 

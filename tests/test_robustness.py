@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_tests import generated_curl, generated_json
+from contract_tests import generated_json, shell_line
 from contract_tests import test_robustness as chapter
 from contract_tests.check import Blocked, ContractViolation, NotApplicable
 from contract_tests.generated import DEFAULT, MOST_BYTES, MOST_HEADER, Case, families, shares
@@ -554,7 +554,7 @@ def sent_by(line):
 
 def written(body):
     case = Case(body=body, content_type="text/csv")
-    return generated_curl.line(request(case), "http://127.0.0.1:8080")
+    return shell_line.line(request(case), "http://127.0.0.1:8080")
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_a_body_that_cannot_be_written_shortly_is_described():
 
 def test_headers_are_part_of_the_line():
     case = Case(body=b"\xff", content_type="a/b; c='d'", headers=(("Accept", "x"),))
-    words = shlex.split(generated_curl.line(request(case), "http://h").partition(" | ")[2])
+    words = shlex.split(shell_line.line(request(case), "http://h").partition(" | ")[2])
     assert "Content-Type: a/b; c='d'" in words
     assert "Accept: x" in words
     assert words[-3:] == ["--data-binary", "@-", "http://h/invocations"]

@@ -1,7 +1,7 @@
-"""A shell line that sends a generated request, whatever its bytes are. Pure.
+"""A shell line that sends a request again, whatever its bytes are. Pure.
 
 Owns: how bytes are written for sh. Must not know: what is sent. `Request.curl` describes a body
-that is no printable text; here the body is all that matters, so it is written out.
+that is no printable text on one line; here it is written out as far as a person wants to paste it.
 """
 
 from __future__ import annotations
