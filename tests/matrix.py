@@ -24,8 +24,7 @@ from typing import Any
 from contract_tests.catalogue import checks
 from contract_tests.check import Check
 from contract_tests.report import CHAPTERS
-from emulator.engines.connect import connect
-from tests.suite import ROOT, Done, payload_options, run
+from tests.suite import AT_FIRST, ROOT, Done, payload_options, run
 
 GOLDEN = ROOT / "fixtures" / "golden" / "faults.json"
 PAGE = ROOT / "docs" / "faults.md"
@@ -141,11 +140,14 @@ def run_healthy(name: str, directory: Path) -> Done:
 
 
 def _size(image: str) -> int:
-    client = connect()
-    try:
-        return int(client.images.get(image).attrs["Size"])
-    finally:
-        client.close()
+    return int(_docker("image", "inspect", "-f", "{{.Size}}", image))
+
+
+def _docker(*words: str) -> str:
+    done = subprocess.run(
+        ["docker", *words], check=True, capture_output=True, text=True, env=AT_FIRST
+    )
+    return done.stdout.strip()
 
 
 @contextmanager
@@ -163,11 +165,11 @@ def _where(fault: Fault, directory: Path) -> Iterator[str]:
     with module.registry(directory) as host:
         target = f"{host}/byoc-fault:latest"
         module.push_as_oci(fault.image, target)
-        subprocess.run(["docker", "pull", "-q", target], check=True, capture_output=True)
+        _docker("pull", "-q", target)
         try:
             yield target
         finally:
-            subprocess.run(["docker", "rmi", target], check=True, capture_output=True)
+            _docker("rmi", target)
 
 
 @contextmanager
@@ -177,16 +179,12 @@ def _service(fault: Fault) -> Iterator[list[str]]:
         yield []
         return
 
-    def docker(*words: str) -> str:
-        done = subprocess.run(["docker", *words], check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    name = docker("run", "-d", "--rm", fault.image, *fault.service.split())
+    name = _docker("run", "-d", "--rm", fault.image, *fault.service.split())
     try:
-        address = docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)
+        address = _docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name)
         yield ["--env", f"{fault.service_variable}={address}"]
     finally:
-        docker("kill", name)
+        _docker("kill", name)
 
 
 class Matrix:
@@ -208,7 +206,9 @@ class Matrix:
         self._futures = {}
         known = faults()
         every = [*(("fault", name) for name in known), *(("healthy", name) for name in healthy())]
-        for kind, name in sorted(every, key=lambda one: one[1] not in LONG):
+        # One that needs a registry of its own goes last: nothing is beside it then.
+        alone = {name for name, fault in known.items() if fault.registry}
+        for kind, name in sorted(every, key=lambda one: (one[1] in alone, one[1] not in LONG)):
             if wanted is not None and name not in wanted:
                 continue
             place = _fresh(directory / f"{kind}-{name}")
