@@ -36,7 +36,8 @@ GONE = -1
 KILLED = 137
 TERM, KILL = 15, 9
 
-ALREADY = ("already paused", "not paused", "not running", "no such container")
+# The engine thaws by itself what it sends a signal to, and then cannot resume it.
+ALREADY = ("already paused", "not paused", "cannot resume", "not running", "no such container")
 """What the engine says of an order that changes nothing."""
 
 KEPT_LINES = 10_000
