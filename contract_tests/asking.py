@@ -18,6 +18,7 @@ from contract_tests.check import (
     SLOW,
     TEMPLATE,
     Check,
+    Requirement,
 )
 from contract_tests.report import place
 from contract_tests.settings import Settings
@@ -62,7 +63,7 @@ def only_many(settings: Settings, labels: Mapping[str, str]) -> bool:
     server (contract 7.5): --env SAGEMAKER_MULTI_MODEL=true, on an image that can.
     """
     said = settings.env.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true"
-    return said and labels.get(LABELS[MULTI_MODEL], "").strip().lower() == "true"
+    return said and carries(labels, MULTI_MODEL)
 
 
 def judges_archives(checks: Iterable[Check]) -> bool:
@@ -83,10 +84,15 @@ def told(settings: Settings, labels: Mapping[str, str]) -> list[str]:
     return [words] if only_many(settings, labels) else []
 
 
+def carries(labels: Mapping[str, str], requirement: Requirement) -> bool:
+    """Whether an image with these labels says that it can do that."""
+    return labels.get(LABELS[requirement], "").strip().lower() == "true"
+
+
 def missing_label(check: Check, labels: Mapping[str, str]) -> str:
     """The label that the image must carry for this check to concern it; empty when it does."""
     for requirement, label in LABELS.items():
-        if requirement in check.requires and labels.get(label, "").strip().lower() != "true":
+        if requirement in check.requires and not carries(labels, requirement):
             return label
     return ""
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from contract_tests.check import LABELS, LOCAL, MULTI_MODEL, Blocked, NotApplicable
+from contract_tests.asking import carries
+from contract_tests.check import LOCAL, MULTI_MODEL, Blocked, NotApplicable
 from contract_tests.settings import Payload
 from contract_tests.subject import Subject
 from contract_tests.target import Target
@@ -107,7 +108,7 @@ ONLY_EVER = "If it is only ever a multi-model server, say so: --env SAGEMAKER_MU
 
 def labelled(target: Target) -> bool:
     """Whether the image says that it can serve many models."""
-    return target.image.labels.get(LABELS[MULTI_MODEL], "").strip().lower() == "true"
+    return carries(target.image.labels, MULTI_MODEL)
 
 
 def hint(target: Target) -> str:

@@ -96,6 +96,12 @@ def _check_of(item: pytest.Item) -> Check | None:
     return declared(function)
 
 
+def _image_of(item: pytest.Item) -> str:
+    """The image that a check's item is about; `pytest_generate_tests` gives each one."""
+    # pytest gives the attribute to items with parameters only, and its types do not name it.
+    return str(item.callspec.params["target"])  # type: ignore[attr-defined]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not hasattr(metafunc.function, "__byoc_check__"):
         return
@@ -163,7 +169,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def _leave_out(session: pytest.Session, run: Run) -> None:
     """What is only for other images than these; unless nothing else was asked for."""
     mine = {item: check for item in session.items if (check := _check_of(item))}
-    idle = [i for i, c in mine.items() if not run.concerned(c, i.callspec.params["target"])]  # type: ignore[attr-defined]
+    idle = [item for item, check in mine.items() if not run.concerned(check, _image_of(item))]
     if idle and len(idle) < len(mine):
         session.items[:] = [item for item in session.items if item not in idle]
         session.config.hook.pytest_deselected(items=idle)
@@ -214,7 +220,7 @@ def limits(target: Target) -> Limits:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if (check := _check_of(item)) is not None:
         run = item.config.stash[RUN]
-        run.judge_needs(check, item.callspec.params["target"])  # type: ignore[attr-defined]
+        run.judge_needs(check, _image_of(item))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -226,7 +232,7 @@ def pytest_runtest_makereport(
     run = item.config.stash.get(RUN, None)
     if check is None or run is None:
         return report
-    image = item.callspec.params["target"]  # type: ignore[attr-defined]
+    image = _image_of(item)
     error = call.excinfo.value if call.excinfo is not None else None
     judged = run.judge(check, image, when=call.when, error=error, seconds=call.duration)
     if judged is None:

@@ -113,7 +113,7 @@ def pytest_collection_finish() -> None:
 
 
 class Beside:
-    """The matrix, when tests of this session ask for it; a test without a `name` asks for all."""
+    """The matrix, when tests of this run ask for it; a test without a `name` asks for all."""
 
     def __init__(self, session: pytest.Session) -> None:
         self.matrix: Matrix | None = None
